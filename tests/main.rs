@@ -1,0 +1,17 @@
+//! The integration tests: one binary, and this is its table of contents.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking"
+)]
+
+mod admin;
+mod config;
+mod server;
+mod simulator;
+mod store;
+mod transparency;
+mod webhook;
