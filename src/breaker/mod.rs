@@ -1,13 +1,42 @@
-//! What we decide.
+//! What we decide: one breaker is one [`Breaker`], and [`Breaker::apply`] is the only door to another state.
+//!
+//! ```text
+//!            131031 / 368                    clear probe, min_open over
+//!   closed ───────────────▶ open ───────────────────────────────────────▶ half-open
+//!     ▲ ▲        trip        │ ▲ ▲            half_open                     │  │  │
+//!     │ └────────────────────┘ │ └──────────────────────────────────────────┘  │  │
+//!     │   reset; close         │            reopen: 131031 / 368 about a trial,   │
+//!     │   (half_open = false)  │            or newer                          │  │
+//!     │                        └ probe: blocked, unknown                      │  │
+//!     └───────────────────────────────────────────────────────────────────────┘  │
+//!       close: `trials_to_close` trials delivered; reset                 trial ──┘
+//! ```
+//!
+//! Over these lies the operator's override: `forced_open` rejects and `bypassed` admits whatever is beneath, and beneath it
+//! the machine goes on.
+//!
+//! Invariants, each held by the model test:
+//! - the generation grows by one with each transition and never otherwise, and it never shrinks;
+//! - evidence about sends that were admitted before the last close or reset, or that is dated before it, opens nothing;
+//! - only a trial of this half-open closes it, and there is at most one permit out;
+//! - an open or half-open breaker always has a next due time or waits for a send: no lease can wedge it;
+//! - a clock that goes back delays nothing for longer than the policy's own waits.
+//!
+//! Time, jitter and what is known of the phone come in with the event. Nothing here waits, locks or reads a clock.
 
-use serde::{Deserialize, Serialize};
+mod backoff;
+mod evidence;
+pub mod explain;
+mod machine;
+mod policy;
+mod rejection;
+mod state;
 
-/// Counts a breaker's transitions. Only what was never opened is at 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Generation(pub u64);
-
-/// Names one probe or one trial of a breaker; its outcome counts only while it is the current one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Lease(pub u64);
+pub use backoff::{Jitter, wait};
+pub use evidence::{About, Reason, Source};
+pub use machine::{Applied, Context, Event, Note, Transition, TransitionKind};
+pub use policy::{NoWebhooks, Policy};
+pub use rejection::Rejection;
+pub use state::{
+    Admission, Breaker, Contradiction, Fence, Generation, Lease, Lock, Override, OverrideOrder, Shown,
+};

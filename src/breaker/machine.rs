@@ -1,0 +1,636 @@
+//! The transitions: [`Breaker::apply`].
+
+use std::time::Duration;
+
+use super::backoff::{Jitter, wait};
+use super::evidence::{About, Reason, Source};
+use super::policy::{NoWebhooks, Policy};
+use super::state::{
+    Accepted, Breaker, Contradiction, Early, Fence, Generation, HalfOpen, Lease, Lock, Open, Override,
+    OverrideOrder, Probe, Shown, State, Strikes,
+};
+use crate::graph::health::{Health, Unknown};
+use crate::graph::ids::WamidKey;
+use crate::time::Timestamp;
+
+/// The most statuses that wait for a trial's answer, and the most trial messages that wait for a status. A trial answers
+/// within seconds; what is dropped beyond this only delays a close until the next status or trial.
+const WAITING: usize = 256;
+
+/// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
+const GOOD_WHILE: u32 = 4;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// 131031 or 368.
+    Lock {
+        /// Which send it is about.
+        about: About,
+        /// What opens the breaker, if this does.
+        reason: Reason,
+    },
+    /// `sent`, `delivered` or `read`.
+    Proof {
+        /// Which message.
+        about: About,
+    },
+    /// A trial was accepted. Also comes late, after its lease is over.
+    TrialAccepted {
+        /// Its permit.
+        lease: Lease,
+        /// The generation that admitted it.
+        generation: Generation,
+        /// Its messages; none if the answer is encrypted.
+        keys: Vec<WamidKey>,
+    },
+    /// A trial ended and proved nothing: another error, no answer, or its permit was dropped.
+    TrialEnded {
+        /// Its permit.
+        lease: Lease,
+        /// Dropped, not answered.
+        abandoned: bool,
+    },
+    /// A probe's outcome.
+    Probed {
+        /// Its lease.
+        lease: Lease,
+        /// What it found.
+        health: Health,
+    },
+    /// Probe at once, if it is open and no probe is out.
+    CheckNow,
+    /// Something may be due: see [`Breaker::next_due`].
+    Tick,
+    /// An operator closes it.
+    Reset {
+        /// Who, and why.
+        text: String,
+    },
+    /// An operator holds it open or bypasses it.
+    Hold(Override),
+    /// An operator ends `open` or `bypass`.
+    Lift {
+        /// Who, and why.
+        text: String,
+    },
+}
+
+/// What the machine must know beside the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What time it is.
+    pub now: Timestamp,
+    /// A random number.
+    pub jitter: Jitter,
+    /// Whether a webhook ever came for this phone or its WABA.
+    pub heard: bool,
+    /// The numbers.
+    pub policy: &'a Policy,
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// The transitions, in order: an override that ran out can come before another.
+    pub transitions: Vec<Transition>,
+    /// A probe to start now.
+    pub probe: Option<Lease>,
+    /// What else is worth counting.
+    pub notes: Vec<Note>,
+    /// Whether something that outlives the process has changed.
+    pub changed: bool,
+}
+
+/// One step of a breaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Which.
+    pub kind: TransitionKind,
+    /// The shown state before.
+    pub from: Shown,
+    /// The shown state after.
+    pub to: Shown,
+    /// The generation that it made.
+    pub generation: Generation,
+    /// Whose word it was.
+    pub source: Source,
+    /// When.
+    pub at: Timestamp,
+    /// The evidence in words.
+    pub text: String,
+}
+
+/// The kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransitionKind {
+    /// closed → open
+    Trip,
+    /// open → half-open
+    HalfOpen,
+    /// half-open → open
+    Reopen,
+    /// half-open → closed (or open → closed without half-open)
+    Close,
+    /// any → closed, by an operator
+    Reset,
+    /// An operator holds it open.
+    ForceOpen,
+    /// An operator bypasses it.
+    Bypass,
+    /// An operator's order ended: by word, or because its time was over.
+    Lift,
+}
+
+impl TransitionKind {
+    /// As the metrics write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trip => "trip",
+            Self::HalfOpen => "half_open",
+            Self::Reopen => "reopen",
+            Self::Close => "close",
+            Self::Reset => "reset",
+            Self::ForceOpen => "force_open",
+            Self::Bypass => "bypass",
+            Self::Lift => "lift",
+        }
+    }
+}
+
+/// Things that are counted and are no transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// Evidence that was late news.
+    Stale,
+    /// A trial's message was delivered.
+    TrialConfirmed,
+    /// A trial was taken for confirmed, since no webhook ever comes here.
+    TrialUnheard,
+    /// A trial met 131031 or 368.
+    TrialLocked,
+    /// A trial ended with another code.
+    TrialOther,
+    /// A trial's permit was dropped.
+    TrialAbandoned,
+    /// A trial's lease ran out.
+    TrialTimedOut,
+    /// A probe came back after its lease, or unasked.
+    ProbeIgnored,
+    /// A probe's lease ran out.
+    ProbeLeaseOver,
+}
+
+impl Breaker {
+    /// The one door: every change of state goes through here, except that a trial begins with [`Breaker::begin_trial`].
+    pub fn apply(&mut self, event: Event, cx: &Context<'_>) -> Applied {
+        let mut out = Applied::default();
+        self.drop_expired_order(cx, &mut out);
+        match event {
+            Event::Lock { about, reason } => self.lock_evidence(about, reason, cx, &mut out),
+            Event::Proof { about } => self.proof(about, cx, &mut out),
+            Event::TrialAccepted { lease, generation, keys } => {
+                self.trial_accepted(lease, generation, keys, cx, &mut out);
+            }
+            Event::TrialEnded { lease, abandoned } => self.trial_ended(lease, abandoned, &mut out),
+            Event::Probed { lease, health } => self.probed(lease, health, cx, &mut out),
+            Event::CheckNow => self.check_now(cx, &mut out),
+            Event::Tick => self.tick(cx, &mut out),
+            Event::Reset { text } => self.reset(text, cx, &mut out),
+            Event::Hold(order) => self.hold(order, cx, &mut out),
+            Event::Lift { text } => self.lift(Source::Operator, text, cx, &mut out),
+        }
+        out.changed |= !out.transitions.is_empty();
+        out
+    }
+
+    /// When [`Event::Tick`] is due next; never, if only sends and evidence can move it.
+    pub fn next_due(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let automatic = match &self.state {
+            State::Closed(_) => None,
+            State::Open(open) => match open.probe {
+                Some(probe) => Some(soonest(probe.until, cx.policy.probe_lease, cx.now)),
+                None => Some(soonest(open.next_check, longest_wait(cx.policy), cx.now)),
+            },
+            State::HalfOpen(half) => half.trial.map(|_| match half.unheard_deadline(cx) {
+                Some(deadline) => soonest(deadline, cx.policy.trial_grace, cx.now),
+                None => soonest(half.trial_deadline(), cx.policy.trial_timeout, cx.now),
+            }),
+        };
+        let order = self.order.as_ref().and_then(|order| order.until);
+        automatic.into_iter().chain(order).min()
+    }
+
+    fn lock_evidence(&mut self, about: About, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        let fence = self.fence;
+        let is_news = fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
+        match &mut self.state {
+            State::Closed(strikes) => {
+                if !is_news {
+                    out.notes.push(Note::Stale);
+                } else if strikes.add(about.key(), cx) {
+                    self.trip(reason, cx, out);
+                }
+            }
+            State::Open(_) => {
+                if !is_news {
+                    out.notes.push(Note::Stale);
+                }
+            }
+            State::HalfOpen(half) => {
+                if about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                    if half.is_trial(&about) {
+                        out.notes.push(Note::TrialLocked);
+                    }
+                    self.reopen(reason, cx, out);
+                } else if !half.keep_early(&about, Early::Lock(reason)) {
+                    out.notes.push(Note::Stale);
+                }
+            }
+        }
+    }
+
+    fn proof(&mut self, about: About, cx: &Context<'_>, out: &mut Applied) {
+        match &mut self.state {
+            State::Closed(_) => {}
+            State::Open(open) => {
+                if about.is_newer(open.entered, open.entered_at, cx.policy.skew) {
+                    let text = "a message accepted after the trip was delivered";
+                    self.recover(Source::Webhook, text, cx, out);
+                }
+            }
+            State::HalfOpen(half) => {
+                if half.is_trials_message(&about) {
+                    out.notes.push(Note::TrialConfirmed);
+                    half.forget_trial(about.key());
+                    self.confirmed(Source::Webhook, "a trial's message was delivered", cx, out);
+                } else {
+                    half.keep_early(&about, Early::Proof);
+                }
+            }
+        }
+    }
+
+    fn trial_accepted(
+        &mut self,
+        lease: Lease,
+        generation: Generation,
+        keys: Vec<WamidKey>,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        let State::HalfOpen(half) = &mut self.state else { return };
+        if generation < half.entered {
+            return;
+        }
+        if let Some(trial) = half.trial.as_mut().filter(|trial| trial.lease == lease) {
+            trial.accepted = Some(Accepted { at: cx.now, nameless: keys.is_empty() });
+        }
+        half.trial_keys.extend(keys.iter().map(|key| (*key, lease)));
+        let surplus = half.trial_keys.len().saturating_sub(WAITING);
+        half.trial_keys.drain(..surplus);
+        let mut early = half.take_early(&keys);
+        // A lock counts before a proof: delivered and 131031 for one message means open, in either order.
+        early.sort_by_key(|(_, early)| matches!(early, Early::Proof));
+        if let Some((key, early)) = early.into_iter().next() {
+            let about = About::Send { generation, key: Some(key) };
+            match early {
+                Early::Lock(reason) => self.lock_evidence(about, reason, cx, out),
+                Early::Proof => self.proof(about, cx, out),
+            }
+        }
+    }
+
+    fn trial_ended(&mut self, lease: Lease, abandoned: bool, out: &mut Applied) {
+        let State::HalfOpen(half) = &mut self.state else { return };
+        if half.trial.is_some_and(|trial| trial.lease == lease) {
+            half.trial = None;
+            out.notes.push(if abandoned { Note::TrialAbandoned } else { Note::TrialOther });
+        }
+    }
+
+    fn probed(&mut self, lease: Lease, health: Health, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &mut self.state else {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        };
+        if open.probe.is_none_or(|probe| probe.lease != lease) {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        }
+        open.probe = None;
+        out.changed = true;
+        let lock = &mut open.lock;
+        let no_token = matches!(health, Health::Unknown(Unknown::NoToken | Unknown::TokenInvalid));
+        lock.no_token = no_token.then(|| lock.no_token.unwrap_or(cx.now));
+        match &health {
+            Health::Clear(_) => {
+                lock.probes += 1;
+                lock.health = Some((cx.now, health));
+                let min_open_over = open.entered_at.plus(cx.policy.min_open);
+                if is_over(min_open_over, cx.policy.min_open, cx.now) {
+                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", cx, out);
+                } else {
+                    open.next_check = min_open_over;
+                }
+            }
+            Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
+            Health::Blocked(_) | Health::Unknown(_) => {
+                lock.probes += 1;
+                lock.attempt = lock.attempt.saturating_add(1);
+                lock.health = Some((cx.now, health));
+                open.schedule(cx);
+            }
+        }
+    }
+
+    fn check_now(&mut self, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &mut self.state else { return };
+        if open.probe.is_some() {
+            return;
+        }
+        self.leases += 1;
+        let lease = Lease(self.leases);
+        open.probe = Some(Probe { lease, until: cx.now.plus(cx.policy.probe_lease) });
+        // Should the process die before the outcome, the next one probes then.
+        open.schedule(cx);
+        out.probe = Some(lease);
+        out.changed = true;
+    }
+
+    fn tick(&mut self, cx: &Context<'_>, out: &mut Applied) {
+        match &mut self.state {
+            State::Closed(_) => {}
+            State::Open(open) => match open.probe {
+                Some(probe) if is_over(probe.until, cx.policy.probe_lease, cx.now) => {
+                    out.notes.push(Note::ProbeLeaseOver);
+                    self.probed(probe.lease, Health::Unknown(Unknown::LeaseOver), cx, out);
+                }
+                None if is_over(open.next_check, longest_wait(cx.policy), cx.now) => {
+                    self.check_now(cx, out);
+                }
+                Some(_) | None => {}
+            },
+            State::HalfOpen(half) if half.trial.is_some() => {
+                if let Some(deadline) = half.unheard_deadline(cx) {
+                    if is_over(deadline, cx.policy.trial_grace, cx.now) {
+                        out.notes.push(Note::TrialUnheard);
+                        half.trial = None;
+                        let text = "a trial was accepted and no failure came; no webhook ever came here, so its delivery cannot be seen";
+                        self.confirmed(Source::Timer, text, cx, out);
+                    }
+                } else if is_over(half.trial_deadline(), cx.policy.trial_timeout, cx.now) {
+                    out.notes.push(Note::TrialTimedOut);
+                    half.trial = None;
+                }
+            }
+            State::HalfOpen(_) => {}
+        }
+    }
+
+    fn reset(&mut self, text: String, cx: &Context<'_>, out: &mut Applied) {
+        if self.is_plainly_closed() {
+            return;
+        }
+        let from = self.shown(cx.now);
+        self.order = None;
+        self.close(0, cx);
+        self.step(TransitionKind::Reset, from, Source::Operator, text, cx, out);
+    }
+
+    fn hold(&mut self, order: Override, cx: &Context<'_>, out: &mut Applied) {
+        let from = self.shown(cx.now);
+        let text = format!("{} by {}: {}", order.order.name(), order.by, order.reason);
+        let kind = match order.order {
+            OverrideOrder::Open => TransitionKind::ForceOpen,
+            OverrideOrder::Bypass => TransitionKind::Bypass,
+        };
+        self.order = Some(order);
+        self.step(kind, from, Source::Operator, text, cx, out);
+    }
+
+    fn lift(&mut self, source: Source, text: String, cx: &Context<'_>, out: &mut Applied) {
+        let Some(order) = self.order.take() else { return };
+        let from = order.order.shown();
+        self.step(TransitionKind::Lift, from, source, text, cx, out);
+    }
+
+    fn drop_expired_order(&mut self, cx: &Context<'_>, out: &mut Applied) {
+        if self.order.is_some() && self.order_at(cx.now).is_none() {
+            self.lift(Source::Timer, "the order's time is over".to_owned(), cx, out);
+        }
+    }
+
+    fn trip(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        let good_while = cx.policy.probe_max_interval.saturating_mul(GOOD_WHILE);
+        let attempt =
+            self.fence.filter(|fence| cx.now.since(fence.at) < good_while).map_or(0, |fence| fence.attempt);
+        let lock = Lock {
+            since: cx.now,
+            generation: self.generation.next(),
+            probes: 0,
+            health: None,
+            trials: 0,
+            contradiction: None,
+            no_token: None,
+            attempt,
+            reason,
+        };
+        let (from, source, text) = (self.shown(cx.now), lock.reason.source, lock.reason.to_string());
+        self.open(lock, cx);
+        self.step(TransitionKind::Trip, from, source, text, cx, out);
+        // The first probe diagnoses.
+        self.check_now(cx, out);
+    }
+
+    fn reopen(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        let State::HalfOpen(half) = &self.state else { return };
+        let mut lock = half.lock.clone();
+        if matches!(lock.health, Some((_, Health::Clear(_)))) {
+            let before = lock.contradiction.unwrap_or(Contradiction { since: cx.now, count: 0 });
+            lock.contradiction = Some(Contradiction { count: before.count + 1, ..before });
+        }
+        lock.attempt = lock.attempt.saturating_add(1);
+        let (from, source, text) = (self.shown(cx.now), reason.source, reason.to_string());
+        self.open(lock, cx);
+        self.step(TransitionKind::Reopen, from, source, text, cx, out);
+    }
+
+    /// Open → half-open, or → closed where the policy wants no trials.
+    fn recover(&mut self, source: Source, text: &str, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &self.state else { return };
+        let from = self.shown(cx.now);
+        if !cx.policy.half_open {
+            self.close(open.lock.attempt, cx);
+            self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);
+            return;
+        }
+        self.state = State::HalfOpen(HalfOpen {
+            lock: open.lock.clone(),
+            entered: self.generation.next(),
+            entered_at: cx.now,
+            confirmed: 0,
+            trial: None,
+            trial_keys: Vec::new(),
+            early: Vec::new(),
+        });
+        self.step(TransitionKind::HalfOpen, from, source, text.to_owned(), cx, out);
+    }
+
+    /// One more trial is confirmed; enough of them close.
+    fn confirmed(&mut self, source: Source, text: &str, cx: &Context<'_>, out: &mut Applied) {
+        let State::HalfOpen(half) = &mut self.state else { return };
+        half.confirmed += 1;
+        out.changed = true;
+        if half.confirmed >= cx.policy.trials_to_close {
+            let (from, attempt) = (self.shown(cx.now), self.lock().map_or(0, |lock| lock.attempt));
+            self.close(attempt, cx);
+            self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);
+        }
+    }
+
+    fn open(&mut self, lock: Lock, cx: &Context<'_>) {
+        let mut open = Open {
+            lock,
+            entered: self.generation.next(),
+            entered_at: cx.now,
+            next_check: cx.now,
+            probe: None,
+        };
+        open.schedule(cx);
+        self.state = State::Open(open);
+    }
+
+    fn close(&mut self, attempt: u32, cx: &Context<'_>) {
+        self.fence = Some(Fence { generation: self.generation.next(), at: cx.now, attempt });
+        self.state = State::Closed(Strikes { keys: Vec::new(), last: cx.now });
+    }
+
+    /// Counts a step that was just made. The state must be the new one already.
+    fn step(
+        &mut self,
+        kind: TransitionKind,
+        from: Shown,
+        source: Source,
+        text: String,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        self.generation = self.generation.next();
+        let (generation, at) = (self.generation, cx.now);
+        out.transitions.push(Transition { kind, from, to: self.shown(at), generation, source, at, text });
+    }
+}
+
+impl Strikes {
+    /// Adds one piece of evidence, once for each message, and says whether it is enough.
+    fn add(&mut self, key: Option<WamidKey>, cx: &Context<'_>) -> bool {
+        if key.is_none() || !self.keys.contains(&key) {
+            self.keys.push(key);
+        }
+        self.last = cx.now;
+        self.keys.len() >= usize::try_from(cx.policy.trip_after).unwrap_or(usize::MAX)
+    }
+}
+
+impl Open {
+    fn schedule(&mut self, cx: &Context<'_>) {
+        let policy = cx.policy;
+        let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
+        self.next_check = cx.now.plus(wait);
+    }
+}
+
+impl HalfOpen {
+    fn is_trial(&self, about: &About) -> bool {
+        match about.key() {
+            Some(key) => self.trial_keys.iter().any(|(known, _)| *known == key),
+            None => self.trial.is_some() && matches!(about, About::Send { .. }),
+        }
+    }
+
+    /// Whether a status is about a trial of this half-open: one of its messages, or, where the trial's answer named none,
+    /// a message that nobody knows and that moved after the trial began.
+    fn is_trials_message(&self, about: &About) -> bool {
+        if about.key().is_some_and(|key| self.trial_keys.iter().any(|(known, _)| *known == key)) {
+            return true;
+        }
+        let nameless = self.trial.filter(|trial| trial.accepted.is_some_and(|accepted| accepted.nameless));
+        match (nameless, about) {
+            (Some(trial), About::Unknown { dated: Some(dated), .. }) => *dated >= trial.started,
+            _ => false,
+        }
+    }
+
+    /// Frees the permit of a confirmed trial, unless another trial has it by now, and forgets its messages: `delivered` and
+    /// `read` after `sent` must not count again.
+    fn forget_trial(&mut self, key: Option<WamidKey>) {
+        let named = self.trial_keys.iter().find(|(known, _)| Some(*known) == key).map(|(_, lease)| *lease);
+        let current = self.trial.map(|trial| trial.lease);
+        let lease = named.or(current);
+        self.trial_keys.retain(|(_, of)| Some(*of) != lease);
+        if lease == current {
+            self.trial = None;
+        }
+    }
+
+    /// Keeps a status of an unknown message while a trial's answer is on its way. Says whether it was kept.
+    fn keep_early(&mut self, about: &About, early: Early) -> bool {
+        let (About::Unknown { key: Some(key), .. }, Some(trial)) = (about, self.trial) else { return false };
+        if trial.accepted.is_some() {
+            return false;
+        }
+        if self.early.len() >= WAITING {
+            self.early.remove(0);
+        }
+        self.early.push((*key, early));
+        true
+    }
+
+    fn take_early(&mut self, keys: &[WamidKey]) -> Vec<(WamidKey, Early)> {
+        let early = std::mem::take(&mut self.early);
+        early.into_iter().filter(|(key, _)| keys.contains(key)).collect()
+    }
+
+    fn trial_deadline(&self) -> Timestamp {
+        self.trial.map_or(self.entered_at, |trial| trial.until)
+    }
+
+    /// When an accepted trial counts as confirmed, where no webhook can confirm it and the policy says so.
+    fn unheard_deadline(&self, cx: &Context<'_>) -> Option<Timestamp> {
+        let accepted = self.trial?.accepted?;
+        (!cx.heard && cx.policy.no_webhooks == NoWebhooks::Close)
+            .then(|| accepted.at.plus(cx.policy.trial_grace))
+    }
+}
+
+impl OverrideOrder {
+    /// As operators write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    const fn shown(self) -> Shown {
+        match self {
+            Self::Open => Shown::ForcedOpen,
+            Self::Bypass => Shown::Bypassed,
+        }
+    }
+}
+
+fn longest_wait(policy: &Policy) -> Duration {
+    policy.probe_max_interval.max(policy.min_open)
+}
+
+/// Whether a deadline is over. One that lies further ahead than it could ever have been set was set by a clock that has
+/// gone back since, and is over too.
+fn is_over(deadline: Timestamp, longest: Duration, now: Timestamp) -> bool {
+    now >= deadline || deadline.since(now) > longest
+}
+
+fn soonest(deadline: Timestamp, longest: Duration, now: Timestamp) -> Timestamp {
+    if is_over(deadline, longest, now) { now } else { deadline }
+}

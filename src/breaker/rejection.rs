@@ -1,0 +1,92 @@
+//! What a rejected caller is told: Graph's own shape, so that the handlers that an app has for 131031 fire.
+//!
+//! SDKs read the types: `code` must be a number, `error_data` an object, the status a 4xx.
+
+use serde::Serialize;
+
+use super::state::{Breaker, OverrideOrder, Shown};
+use crate::graph::error::ACCOUNT_LOCKED;
+use crate::time::Timestamp;
+
+/// A rejection, ready to be written as an HTTP answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejection {
+    /// `x-sendfuse-state`
+    pub state: Shown,
+    /// `x-sendfuse-reason`: `131031; source=webhook`
+    pub reason: String,
+    /// The code that opened the breaker; none for an operator's order.
+    pub code: Option<i64>,
+    /// `x-sendfuse-incident`
+    pub incident: Option<String>,
+    /// `x-sendfuse-next-check`: seconds; at least 1. None if only an operator ends it.
+    pub next_check: Option<u64>,
+    details: String,
+}
+
+impl Rejection {
+    /// What a send of the phone or WABA `id` is told at `now`, if this breaker rejects it.
+    pub fn of(breaker: &Breaker, id: &str, now: Timestamp) -> Self {
+        let order = breaker.order_at(now).filter(|order| order.order == OverrideOrder::Open);
+        let (code, source, since, words, next) = match (order, breaker.lock()) {
+            (Some(order), _) => (None, "operator", order.at, "an operator's order".to_owned(), order.until),
+            (None, Some(lock)) => {
+                let reason = &lock.reason;
+                let words = format!("{} by {}: {}", reason.code, reason.source.name(), reason.text);
+                let next = breaker.next_check().or(breaker.trial_until());
+                (Some(reason.code), reason.source.name(), lock.since, words, next)
+            }
+            // Closed in the meantime: nothing holds it any more.
+            (None, None) => (None, "operator", now, "closing".to_owned(), Some(now)),
+        };
+        let next_check = next.map(|next| next.since(now).as_millis().div_ceil(1000).max(1));
+        let next_check = next_check.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
+        let outlook = match next_check {
+            Some(seconds) => format!("Next check in {seconds} s."),
+            None => "Held until an operator lifts it.".to_owned(),
+        };
+        Self {
+            state: breaker.shown(now),
+            reason: format!("{}; source={source}", code.unwrap_or(ACCOUNT_LOCKED)),
+            code,
+            incident: breaker.incident(id, now),
+            next_check,
+            details: format!("Held back by sendfuse since {since} ({words}). {outlook}"),
+        }
+    }
+
+    /// The JSON body. `request_id` makes `fbtrace_id` unique, and tells it from Meta's.
+    pub fn body(&self, request_id: &str) -> Vec<u8> {
+        let error = Error {
+            message: "(#131031) Business Account locked",
+            r#type: "OAuthException",
+            code: ACCOUNT_LOCKED,
+            error_data: ErrorData { messaging_product: "whatsapp", details: &self.details },
+            is_transient: false,
+            fbtrace_id: format!("sendfuse-{request_id}"),
+        };
+        // Strings and numbers always serialise.
+        serde_json::to_vec(&Body { error }).unwrap_or_default()
+    }
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: &'a str,
+    r#type: &'a str,
+    code: i64,
+    error_data: ErrorData<'a>,
+    is_transient: bool,
+    fbtrace_id: String,
+}
+
+#[derive(Serialize)]
+struct ErrorData<'a> {
+    messaging_product: &'a str,
+    details: &'a str,
+}

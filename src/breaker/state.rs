@@ -1,0 +1,333 @@
+//! What a breaker is: variants that own their data, and what can be read off them. [`super::machine`] moves them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::evidence::Reason;
+use super::policy::Policy;
+use crate::graph::health::Health;
+use crate::graph::ids::WamidKey;
+use crate::time::Timestamp;
+
+/// Counts a breaker's transitions. Only what was never opened is at 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Generation(pub u64);
+
+impl Generation {
+    pub(super) const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Names one probe or one trial of a breaker; its outcome counts only while it is the current one. 0 names none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Lease(pub u64);
+
+/// How long a closed breaker's generation is remembered: Meta retries webhooks for seven days.
+const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
+
+/// The state machine of one scope. Serialised, it is what the store keeps; permits and leases die with the process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Breaker {
+    pub(super) generation: Generation,
+    pub(super) fence: Option<Fence>,
+    pub(super) order: Option<Override>,
+    pub(super) state: State,
+    #[serde(skip)]
+    pub(super) leases: u64,
+}
+
+/// Where the last close or reset stands: what is not newer is late news.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fence {
+    /// The generation that the close made.
+    pub generation: Generation,
+    /// When it was.
+    pub at: Timestamp,
+    /// Where the back-off stood; a trip soon after goes on from here.
+    pub attempt: u32,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Closed(#[serde(skip)] Strikes),
+    Open(Open),
+    HalfOpen(HalfOpen),
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self::Closed(Strikes::default())
+    }
+}
+
+/// Evidence that was not yet enough to trip.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Strikes {
+    pub(super) keys: Vec<Option<WamidKey>>,
+    pub(super) last: Timestamp,
+}
+
+/// What open and half-open have in common: the incident.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Lock {
+    /// Why it tripped.
+    pub reason: Reason,
+    /// When it tripped.
+    pub since: Timestamp,
+    /// The generation that the trip made; with `since` it names the incident.
+    pub generation: Generation,
+    /// Probes since, and what the last one found.
+    pub probes: u64,
+    /// What the last probe found.
+    pub health: Option<(Timestamp, Health)>,
+    /// Trials since.
+    pub trials: u64,
+    /// Health says clear and sends fail.
+    pub contradiction: Option<Contradiction>,
+    /// Since when there has been no token to probe with.
+    pub no_token: Option<Timestamp>,
+    pub(super) attempt: u32,
+}
+
+/// Trials that failed although health was clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// The first of them.
+    pub since: Timestamp,
+    /// How many.
+    pub count: u64,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Open {
+    pub(super) lock: Lock,
+    pub(super) entered: Generation,
+    pub(super) entered_at: Timestamp,
+    pub(super) next_check: Timestamp,
+    #[serde(skip)]
+    pub(super) probe: Option<Probe>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    pub(super) lease: Lease,
+    pub(super) until: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct HalfOpen {
+    pub(super) lock: Lock,
+    pub(super) entered: Generation,
+    pub(super) entered_at: Timestamp,
+    pub(super) confirmed: u32,
+    #[serde(skip)]
+    pub(super) trial: Option<Trial>,
+    /// Messages of this half-open's trials that are not confirmed yet, oldest first, with the permits they went out by.
+    #[serde(skip)]
+    pub(super) trial_keys: Vec<(WamidKey, Lease)>,
+    /// Statuses of unknown messages that came while a trial's answer was on its way: they may be the trial's.
+    #[serde(skip)]
+    pub(super) early: Vec<(WamidKey, Early)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Early {
+    Proof,
+    Lock(Reason),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    pub(super) lease: Lease,
+    pub(super) started: Timestamp,
+    pub(super) until: Timestamp,
+    pub(super) accepted: Option<Accepted>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted {
+    pub(super) at: Timestamp,
+    /// An encrypted answer names no message: then the next status of an unknown one is taken for the trial's.
+    pub(super) nameless: bool,
+}
+
+/// An operator's standing order; automation goes on beneath it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// What.
+    pub order: OverrideOrder,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Until when; `None` until it is lifted.
+    pub until: Option<Timestamp>,
+}
+
+/// The orders that stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OverrideOrder {
+    /// Reject all.
+    Open,
+    /// Admit all.
+    Bypass,
+}
+
+/// A state as it is shown: an override hides what is beneath.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shown {
+    /// Sends flow.
+    Closed,
+    /// Sends are rejected.
+    Open,
+    /// Trials only.
+    HalfOpen,
+    /// Held open by an operator.
+    ForcedOpen,
+    /// Let through by an operator.
+    Bypassed,
+}
+
+impl Shown {
+    /// All of them, in the order of [`Shown::index`].
+    pub const ALL: [Self; 5] = [Self::Closed, Self::Open, Self::HalfOpen, Self::ForcedOpen, Self::Bypassed];
+
+    /// As the admin API and the metrics write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::ForcedOpen => "forced_open",
+            Self::Bypassed => "bypassed",
+        }
+    }
+
+    /// Its place in [`Shown::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// What the gate does with a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// Let it through.
+    Forward,
+    /// Let it through as the trial, if [`Breaker::begin_trial`] gives it the permit.
+    Trial,
+    /// Answer it here.
+    Reject,
+}
+
+impl Breaker {
+    /// Where it stands.
+    pub const fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    /// What a send at `now` meets. Reads only: nothing is counted, and no permit is taken.
+    pub fn admit(&self, now: Timestamp) -> Admission {
+        let free = match &self.state {
+            State::Closed(_) => Admission::Forward,
+            State::Open(_) => Admission::Reject,
+            State::HalfOpen(half) if half.trial.is_none() => Admission::Trial,
+            State::HalfOpen(_) => Admission::Reject,
+        };
+        match self.order_at(now).map(|order| order.order) {
+            Some(OverrideOrder::Open) => Admission::Reject,
+            Some(OverrideOrder::Bypass) if free == Admission::Reject => Admission::Forward,
+            _ => free,
+        }
+    }
+
+    /// Takes the trial permit if this is half-open and it is free.
+    pub fn begin_trial(&mut self, now: Timestamp, policy: &Policy) -> Option<Lease> {
+        let State::HalfOpen(half) = &mut self.state else { return None };
+        if half.trial.is_some() {
+            return None;
+        }
+        self.leases += 1;
+        let lease = Lease(self.leases);
+        half.lock.trials += 1;
+        half.early.clear();
+        let until = now.plus(policy.trial_timeout);
+        half.trial = Some(Trial { lease, started: now, until, accepted: None });
+        Some(lease)
+    }
+
+    /// The state as it is shown at `now`.
+    pub fn shown(&self, now: Timestamp) -> Shown {
+        match (self.order_at(now).map(|order| order.order), &self.state) {
+            (Some(OverrideOrder::Open), _) => Shown::ForcedOpen,
+            (Some(OverrideOrder::Bypass), _) => Shown::Bypassed,
+            (None, State::Closed(_)) => Shown::Closed,
+            (None, State::Open(_)) => Shown::Open,
+            (None, State::HalfOpen(_)) => Shown::HalfOpen,
+        }
+    }
+
+    /// The operator's order that stands at `now`.
+    pub fn order_at(&self, now: Timestamp) -> Option<&Override> {
+        self.order.as_ref().filter(|order| order.until.is_none_or(|until| now < until))
+    }
+
+    /// The incident, if it is open or half-open beneath any override.
+    pub const fn lock(&self) -> Option<&Lock> {
+        match &self.state {
+            State::Closed(_) => None,
+            State::Open(open) => Some(&open.lock),
+            State::HalfOpen(half) => Some(&half.lock),
+        }
+    }
+
+    /// Whether automation, beneath any override, is half-open.
+    pub const fn is_half_open(&self) -> bool {
+        matches!(self.state, State::HalfOpen(_))
+    }
+
+    /// When the next probe is due, if it is open.
+    pub const fn next_check(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Open(open) => Some(open.next_check),
+            State::Closed(_) | State::HalfOpen(_) => None,
+        }
+    }
+
+    /// When a running trial's permit is free again at the latest.
+    pub fn trial_until(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::HalfOpen(half) => half.trial.map(|trial| trial.until),
+            State::Closed(_) | State::Open(_) => None,
+        }
+    }
+
+    /// The id of the incident of the phone or WABA `id`: unique, since neither its generations nor the seconds repeat.
+    pub fn incident(&self, id: &str, now: Timestamp) -> Option<String> {
+        match (self.lock(), self.order_at(now)) {
+            (Some(lock), _) => Some(format!("{id}-{}-{}", lock.generation.0, lock.since.millis() / 1000)),
+            (None, Some(order)) => Some(format!("{id}-order-{}", order.at.millis() / 1000)),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether this is plainly closed, so that the gate need not look closer.
+    pub const fn is_plainly_closed(&self) -> bool {
+        matches!(self.state, State::Closed(_)) && self.order.is_none()
+    }
+
+    /// Whether nothing would be lost by forgetting it: closed for so long that no late news can come any more.
+    pub fn is_forgettable(&self, now: Timestamp) -> bool {
+        let State::Closed(strikes) = &self.state else { return false };
+        let last = self.fence.map_or(strikes.last, |fence| fence.at.max(strikes.last));
+        self.order.is_none() && now.since(last) > REMEMBERED
+    }
+}

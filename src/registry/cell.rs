@@ -1,0 +1,136 @@
+//! One breaker as many threads see it.
+//!
+//! The ordinary path reads one atomic word: `generation * 2` while the breaker is plainly closed, odd otherwise. Whoever
+//! changes the breaker does it under the lock and stores the word before the lock is given back. So once a change has
+//! returned, every later admission sees it; an admission that read the word before is one that was already in flight.
+
+use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
+use crate::breaker::{Admission, Breaker, Generation, Lease, Policy, Rejection, Shown};
+use crate::time::Timestamp;
+
+/// A breaker, shared.
+pub struct Cell {
+    word: AtomicU64,
+    breaker: Mutex<Breaker>,
+    /// Counts of the incident.
+    pub counts: Counts,
+}
+
+/// What the sends of a breaker's incident met.
+#[derive(Debug, Default)]
+pub struct Counts {
+    rejected: AtomicU64,
+    would_reject: AtomicU64,
+    leaked: AtomicU64,
+}
+
+/// A send's way through the gate, decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// As an ordinary send, under this generation.
+    Forward(Generation),
+    /// As the trial, under this generation and with this permit.
+    Trial(Generation, Lease),
+    /// Not at all. The generation is there for observe mode, which lets it through.
+    Reject(Generation, Box<Rejection>),
+}
+
+impl Cell {
+    /// A cell with this breaker and the counts of its incident: rejected, would-be rejected, leaked.
+    pub fn new(breaker: Breaker, rejected: u64, would_reject: u64, leaked: u64) -> Self {
+        let word = AtomicU64::new(word(&breaker));
+        let counts = Counts {
+            rejected: AtomicU64::new(rejected),
+            would_reject: AtomicU64::new(would_reject),
+            leaked: AtomicU64::new(leaked),
+        };
+        Self { word, breaker: Mutex::new(breaker), counts }
+    }
+
+    /// The generation, if the breaker is plainly closed: sends flow, and nothing more need be asked.
+    pub fn plainly_closed(&self) -> Option<Generation> {
+        let word = self.word.load(Ordering::Acquire);
+        (word & 1 == 0).then_some(Generation(word >> 1))
+    }
+
+    /// Decides about one send of the phone `id`.
+    pub fn admit(&self, id: &str, now: Timestamp, policy: &Policy) -> Admitted {
+        if let Some(generation) = self.plainly_closed() {
+            return Admitted::Forward(generation);
+        }
+        let mut breaker = self.lock();
+        let generation = breaker.generation();
+        match breaker.admit(now) {
+            Admission::Forward => Admitted::Forward(generation),
+            Admission::Trial => match breaker.begin_trial(now, policy) {
+                Some(lease) => Admitted::Trial(generation, lease),
+                None => Admitted::Forward(generation),
+            },
+            Admission::Reject => Admitted::Reject(generation, Box::new(Rejection::of(&breaker, id, now))),
+        }
+    }
+
+    /// Changes the breaker. Every admission after this returns sees the change.
+    pub fn update<R>(&self, change: impl FnOnce(&mut Breaker) -> R) -> R {
+        let mut breaker = self.lock();
+        let result = change(&mut breaker);
+        self.word.store(word(&breaker), Ordering::Release);
+        result
+    }
+
+    /// Looks at the breaker.
+    pub fn read<R>(&self, look: impl FnOnce(&Breaker) -> R) -> R {
+        look(&self.lock())
+    }
+
+    /// A thread that panicked under the lock has left the breaker as it was or as it is to be: a transition is one assignment.
+    fn lock(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Counts {
+    /// Counts a rejected send.
+    pub fn rejected(&self) {
+        self.rejected.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a send that enforce mode would have rejected.
+    pub fn would_reject(&self) {
+        self.would_reject.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a leak.
+    pub fn leaked(&self) {
+        self.leaked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A new incident begins.
+    pub fn clear(&self) {
+        for count in [&self.rejected, &self.would_reject, &self.leaked] {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Rejected, would-be rejected, leaked.
+    pub fn get(&self) -> (u64, u64, u64) {
+        let [rejected, would_reject, leaked] =
+            [&self.rejected, &self.would_reject, &self.leaked].map(|count| count.load(Ordering::Relaxed));
+        (rejected, would_reject, leaked)
+    }
+}
+
+fn word(breaker: &Breaker) -> u64 {
+    breaker.generation().0 << 1 | u64::from(!breaker.is_plainly_closed())
+}
+
+/// A quick look from outside: the state as it is shown, and the generation.
+impl Cell {
+    /// The shown state at `now`.
+    pub fn shown(&self, now: Timestamp) -> Shown {
+        match self.plainly_closed() {
+            Some(_) => Shown::Closed,
+            None => self.read(|breaker| breaker.shown(now)),
+        }
+    }
+}
