@@ -21,3 +21,8 @@ pub struct GraphError<'a> {
     /// Meta's id of the call.
     pub fbtrace_id: Option<Cow<'a, str>>,
 }
+
+/// Whether a code means that the account is locked: these open a breaker.
+pub const fn is_lock(code: i64) -> bool {
+    matches!(code, ACCOUNT_LOCKED | POLICY_BLOCK)
+}

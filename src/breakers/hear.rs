@@ -1,0 +1,94 @@
+//! What webhooks say, turned into evidence.
+
+use super::{Breakers, Settling};
+use crate::breaker::{About, Event, Reason, Source};
+use crate::graph::error::is_lock;
+use crate::graph::ids::PhoneNumberId;
+use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
+use crate::registry::Accepted;
+use crate::telemetry::Verdict;
+
+impl Breakers {
+    /// Takes in what a webhook said, all facts of one post, and returns once every transition that it caused is durable (or
+    /// could not be made so in time). To be awaited before the post is acknowledged.
+    ///
+    /// Cancel safe: all evidence is in before the first await.
+    pub async fn hear(&self, facts: &[Fact]) {
+        let settlings: Vec<Settling> = facts.iter().map(|fact| self.hear_one(fact)).collect();
+        for settling in settlings {
+            settling.await;
+        }
+    }
+
+    fn hear_one(&self, fact: &Fact) -> Settling {
+        match fact {
+            Fact::Status(status) => {
+                self.learn(status.phone, status.waba, true);
+                self.hear_status(status)
+            }
+            Fact::Error(fact) => {
+                self.learn(fact.phone, fact.waba, false);
+                let about = About::Unknown { key: None, dated: fact.at };
+                match is_lock(fact.error.code) {
+                    true => self.locked_by_webhook(fact.phone, about, &fact.error),
+                    false => Settling::default(),
+                }
+            }
+        }
+    }
+
+    fn hear_status(&self, status: &Status) -> Settling {
+        let inner = &self.0;
+        let lock = status.errors.iter().find(|error| is_lock(error.code));
+        let is_proof = matches!(status.kind, StatusKind::Sent | StatusKind::Delivered | StatusKind::Read);
+        // A delivery says nothing new to a closed breaker.
+        if lock.is_none() && (!is_proof || inner.registry.plainly_closed(status.phone).is_some()) {
+            return Settling::default();
+        }
+        let key = (!status.wamid.is_empty()).then(|| inner.sends.key_of(&status.wamid));
+        let send = key.and_then(|key| inner.sends.get(key)).filter(|send| send.phone == status.phone);
+        let about = match send {
+            Some(send) => About::Send { generation: send.generation, key },
+            None => About::Unknown { key, dated: status.at },
+        };
+        match lock {
+            Some(error) => {
+                let before = self.0.registry.plainly_closed(status.phone);
+                let settling = self.locked_by_webhook(status.phone, about, error);
+                if let (Some(key), Some(send)) = (key, send) {
+                    if before.is_some() && self.0.registry.plainly_closed(status.phone).is_none() {
+                        inner.telemetry.detected(self.now().since(send.at));
+                    }
+                    self.count_leak(key, send);
+                }
+                settling
+            }
+            None => {
+                inner.telemetry.evidence(Verdict::Delivered, Source::Webhook);
+                self.apply_if_known(status.phone, Event::Proof { about })
+            }
+        }
+    }
+
+    fn locked_by_webhook(&self, phone: PhoneNumberId, about: About, error: &WebhookError) -> Settling {
+        let reason = Reason {
+            code: error.code,
+            source: Source::Webhook,
+            text: error.title.clone(),
+            at: self.now(),
+            fbtrace_id: None,
+        };
+        self.apply(phone, Event::Lock { about, reason })
+    }
+
+    /// A message that Meta accepted and failed for the lock, once each, while its phone is held.
+    fn count_leak(&self, key: crate::graph::ids::WamidKey, send: Accepted) {
+        let Some(cell) = self.0.registry.get(send.phone) else { return };
+        if send.leaked || cell.plainly_closed().is_some() {
+            return;
+        }
+        self.0.sends.remember(key, Accepted { leaked: true, ..send });
+        cell.counts.leaked();
+        self.0.telemetry.leaked();
+    }
+}

@@ -1,0 +1,71 @@
+//! A send's right to go out, which comes back with what became of it.
+
+use super::{Breakers, Settling};
+use crate::breaker::{About, Event, Generation, Lease, Reason, Source};
+use crate::graph::ids::PhoneNumberId;
+use crate::registry::Accepted;
+
+/// An admitted send. Give it back with one of the methods; a trial's permit that is dropped instead is *abandoned*: it
+/// proves nothing, and the next send may be the trial.
+#[derive(Debug)]
+pub struct Permit {
+    pub(super) breakers: Breakers,
+    pub(super) phone: PhoneNumberId,
+    pub(super) generation: Generation,
+    pub(super) trial: Option<Lease>,
+}
+
+impl Permit {
+    /// Whether this send is the trial.
+    pub const fn is_trial(&self) -> bool {
+        self.trial.is_some()
+    }
+
+    /// Meta accepted it, as these messages. The settling is to be awaited before the answer is released: a status may
+    /// have overtaken the answer.
+    pub fn accepted<'a>(mut self, wamids: impl Iterator<Item = &'a str>) -> Settling {
+        let inner = &self.breakers.0;
+        let at = self.breakers.now();
+        let accepted = Accepted { phone: self.phone, at, generation: self.generation, leaked: false };
+        let keys =
+            wamids.map(|wamid| inner.sends.key_of(wamid)).inspect(|key| inner.sends.remember(*key, accepted));
+        match self.trial.take() {
+            None => {
+                keys.for_each(drop);
+                Settling::default()
+            }
+            Some(lease) => {
+                let event = Event::TrialAccepted { lease, generation: self.generation, keys: keys.collect() };
+                self.breakers.apply_if_known(self.phone, event)
+            }
+        }
+    }
+
+    /// Meta answered 131031 or 368. The answer must not be released before the settling is done.
+    pub fn locked(mut self, code: i64, text: String, fbtrace_id: Option<String>) -> Settling {
+        self.trial = None;
+        let at = self.breakers.now();
+        let reason = Reason { code, source: Source::Response, text, at, fbtrace_id };
+        let about = About::Send { generation: self.generation, key: None };
+        self.breakers.apply(self.phone, Event::Lock { about, reason })
+    }
+
+    /// Meta answered something else, or nothing that can be read.
+    pub fn other(mut self) -> Settling {
+        match self.trial.take() {
+            None => Settling::default(),
+            Some(lease) => {
+                self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: false })
+            }
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(lease) = self.trial {
+            // Settles by itself.
+            drop(self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: true }));
+        }
+    }
+}

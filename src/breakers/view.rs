@@ -1,0 +1,190 @@
+//! A breaker as the admin API, the CLI and the metrics show it.
+
+use serde::Serialize;
+
+use super::Durability;
+use crate::breaker::{Breaker, Policy, Shown, Source, explain};
+use crate::graph::ids::PhoneNumberId;
+use crate::registry::{Cell, Phone};
+use crate::time::Timestamp;
+
+/// A breaker as the admin API shows it.
+#[derive(Clone, Debug, Serialize)]
+pub struct BreakerView {
+    /// `phone`
+    pub scope: &'static str,
+    /// The phone's id.
+    pub id: String,
+    /// Its WABA, where it is known.
+    pub waba_id: Option<String>,
+    /// closed, open, half_open, forced_open, bypassed
+    pub state: &'static str,
+    /// all
+    pub extent: Option<&'static str>,
+    /// Grows with every transition.
+    pub generation: u64,
+    /// Why it is not closed.
+    pub reason: Option<ReasonView>,
+    /// Since when it is not closed.
+    pub since: Option<String>,
+    /// When the next probe is due.
+    pub next_check: Option<String>,
+    /// Probes of this incident.
+    pub probes: u64,
+    /// Trials of this incident.
+    pub trials: u64,
+    /// Sends rejected in this incident.
+    pub rejected: u64,
+    /// Sends that Meta accepted after the lock began and failed with 131031.
+    pub leaked: u64,
+    /// Sends that enforce mode would have rejected.
+    pub would_reject: u64,
+    /// The operator's standing order.
+    pub r#override: Option<OverrideView>,
+    /// Named conditions that hold now.
+    pub conditions: Vec<ConditionView>,
+    /// The incident's id.
+    pub incident: Option<String>,
+    /// What would close it, in a sentence.
+    pub closes_when: String,
+}
+
+/// Why a breaker is not closed.
+#[derive(Clone, Debug, Serialize)]
+pub struct ReasonView {
+    /// 131031 or 368; none for an operator's order.
+    pub code: Option<i64>,
+    /// response, webhook, probe, operator
+    pub source: &'static str,
+    /// In words.
+    pub text: String,
+    /// When.
+    pub at: String,
+}
+
+/// An operator's standing order.
+#[derive(Clone, Debug, Serialize)]
+pub struct OverrideView {
+    /// open, bypass
+    pub order: &'static str,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Until when; none = until lifted.
+    pub until: Option<String>,
+}
+
+/// A condition that holds.
+#[derive(Clone, Debug, Serialize)]
+pub struct ConditionView {
+    /// contradiction, no_token, not_durable
+    pub name: &'static str,
+    /// Since when.
+    pub since: String,
+    /// How often.
+    pub count: u64,
+    /// In words.
+    pub text: String,
+}
+
+/// What a view is made of, beside the breaker.
+pub(super) struct Around<'a> {
+    pub(super) phone: Phone,
+    pub(super) heard: bool,
+    pub(super) policy: &'a Policy,
+    pub(super) durability: &'a Durability,
+    pub(super) now: Timestamp,
+}
+
+impl BreakerView {
+    pub(super) fn of(id: PhoneNumberId, cell: Option<&Cell>, around: &Around<'_>) -> Self {
+        let counts = cell.map_or((0, 0, 0), |cell| cell.counts.get());
+        match cell {
+            Some(cell) => cell.read(|breaker| Self::show(id, breaker, counts, around)),
+            None => Self::show(id, &Breaker::default(), counts, around),
+        }
+    }
+
+    fn show(
+        id: PhoneNumberId,
+        breaker: &Breaker,
+        (rejected, would_reject, leaked): (u64, u64, u64),
+        around: &Around<'_>,
+    ) -> Self {
+        let now = around.now;
+        let (shown, lock, order) = (breaker.shown(now), breaker.lock(), breaker.order_at(now));
+        let held = shown != Shown::Closed;
+        Self {
+            scope: "phone",
+            id: id.to_string(),
+            waba_id: around.phone.waba.map(|waba| waba.to_string()),
+            state: shown.name(),
+            extent: held.then_some("all"),
+            generation: breaker.generation().0,
+            reason: reason(breaker, now),
+            since: lock.map(|lock| lock.since).or(order.map(|order| order.at)).map(|at| at.to_string()),
+            next_check: breaker.next_check().map(|at| at.to_string()),
+            probes: lock.map_or(0, |lock| lock.probes),
+            trials: lock.map_or(0, |lock| lock.trials),
+            rejected,
+            leaked,
+            would_reject,
+            r#override: order.map(|order| OverrideView {
+                order: order.order.name(),
+                by: order.by.clone(),
+                reason: order.reason.clone(),
+                until: order.until.map(|until| until.to_string()),
+            }),
+            conditions: conditions(breaker, held, around.durability),
+            incident: breaker.incident(id.as_str(), now),
+            closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
+        }
+    }
+}
+
+fn reason(breaker: &Breaker, now: Timestamp) -> Option<ReasonView> {
+    if let Some(lock) = breaker.lock() {
+        return Some(ReasonView {
+            code: Some(lock.reason.code),
+            source: lock.reason.source.name(),
+            text: lock.reason.text.clone(),
+            at: lock.reason.at.to_string(),
+        });
+    }
+    breaker.order_at(now).map(|order| ReasonView {
+        code: None,
+        source: Source::Operator.name(),
+        text: order.reason.clone(),
+        at: order.at.to_string(),
+    })
+}
+
+fn conditions(breaker: &Breaker, held: bool, durability: &Durability) -> Vec<ConditionView> {
+    let mut conditions = Vec::new();
+    if let Some(contradiction) = breaker.lock().and_then(|lock| lock.contradiction) {
+        conditions.push(ConditionView {
+            name: "contradiction",
+            since: contradiction.since.to_string(),
+            count: contradiction.count,
+            text: "health says that nothing blocks messaging, and trial sends fail".to_owned(),
+        });
+    }
+    if let Some(since) = breaker.lock().and_then(|lock| lock.no_token) {
+        conditions.push(ConditionView {
+            name: "no_token",
+            since: since.to_string(),
+            count: 1,
+            text: "there is no valid token to probe with".to_owned(),
+        });
+    }
+    if let (true, Some((since, count))) = (held, durability.lost()) {
+        conditions.push(ConditionView {
+            name: "not_durable",
+            since: since.to_string(),
+            count,
+            text: "the store does not take writes: a restart may forget this".to_owned(),
+        });
+    }
+    conditions
+}

@@ -1,0 +1,173 @@
+//! The breaker on the send path: reject, or admit and watch the answer.
+//!
+//! Calls that are no sends pass as they come and are never buffered. A send of a closed phone passes without a look at its
+//! body. Its answer, which is small, is read to its end before it is released, for three reasons: a 131031 in it must have
+//! opened the breaker before the app sees the last byte; an answer that breaks off becomes a whole 502 (a cut body hangs one
+//! SDK for ever); and the verdict is reached even if the app has hung up. An answer beyond [`observe::CAP`] is no Graph answer
+//! to a send; it streams on unobserved.
+
+mod decode;
+mod drain;
+mod hangup;
+mod observe;
+mod send;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::{HeaderValue, Request, Response, Uri, header};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use tokio_util::task::TaskTracker;
+use tower::{Layer, Service};
+
+use self::hangup::Detaching;
+use super::identify::Identified;
+use super::own::RequestIds;
+use crate::body::{RequestBody, ResponseBody};
+use crate::breakers::Breakers;
+use crate::error::ProxyError;
+use crate::graph::ids::PhoneNumberId;
+use crate::graph::route::Route;
+use crate::prober::tokens::Tokens;
+use crate::telemetry::Telemetry;
+
+/// What the gate works with; one for all connections.
+pub(super) struct Parts {
+    pub(super) breakers: Breakers,
+    pub(super) tokens: Arc<Tokens>,
+    pub(super) telemetry: Telemetry,
+    /// How rejections look; see [`Rejecting`].
+    pub(super) rejecting: arc_swap::ArcSwap<Rejecting>,
+    pub(super) ids: RequestIds,
+    /// Sends whose app has hung up, on their way to their verdict.
+    pub(super) tasks: TaskTracker,
+}
+
+/// How rejections look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejecting {
+    /// The HTTP status, a 4xx.
+    pub status: http::StatusCode,
+    /// Whether to add `retry-after`.
+    pub retry_after: bool,
+}
+
+/// Puts a gate before a service.
+#[derive(Clone)]
+pub(super) struct GateLayer(pub(super) Arc<Parts>);
+
+impl<S> Layer<S> for GateLayer {
+    type Service = Gate<S>;
+
+    fn layer(&self, inner: S) -> Gate<S> {
+        Gate { parts: Arc::clone(&self.0), inner }
+    }
+}
+
+/// The gate. See the module.
+#[derive(Clone)]
+pub(super) struct Gate<S> {
+    parts: Arc<Parts>,
+    inner: S,
+}
+
+/// What the gate stands before.
+pub(super) trait Forward:
+    Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = ProxyError, Future: Send + 'static>
+    + Clone
+    + Send
+    + 'static
+{
+}
+
+impl<S> Forward for S where
+    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = ProxyError, Future: Send + 'static>
+        + Clone
+        + Send
+        + 'static
+{
+}
+
+impl<S: Forward> Service<Identified> for Gate<S> {
+    type Response = Response<ResponseBody>;
+    type Error = ProxyError;
+    type Future = GateFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ProxyError>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, Identified { route, request }: Identified) -> Self::Future {
+        match route {
+            Route::Send { phone, endpoint } => {
+                // The clone keeps the readiness that `poll_ready` got; ours must get it anew.
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let sending = send::send(Arc::clone(&self.parts), inner, phone, endpoint, request);
+                GateFuture::Send { sending: Detaching::new(sending, self.parts.tasks.clone()) }
+            }
+            Route::Node(node) => {
+                let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));
+                GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning }
+            }
+            Route::Other => {
+                GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning: None }
+            }
+        }
+    }
+}
+
+pin_project! {
+    /// A call on its way through the gate.
+    #[project = GateProjection]
+    pub(super) enum GateFuture<F> {
+        /// No send: as it comes.
+        Pass { #[pin] inner: F, learning: Option<(Arc<Parts>, Credentials)> },
+        /// A send: goes on to its verdict even if this future is dropped.
+        Send { sending: Detaching },
+    }
+}
+
+impl<F> Future for GateFuture<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, ProxyError>>,
+{
+    type Output = Result<Response<ResponseBody>, ProxyError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            GateProjection::Send { sending } => Pin::new(sending).poll(cx),
+            GateProjection::Pass { inner, learning } => {
+                let answer = ready!(inner.poll(cx));
+                if let (Some((parts, credentials)), Ok(response)) = (learning.take(), &answer)
+                    && response.status().is_success()
+                {
+                    credentials.learned(&parts);
+                }
+                Poll::Ready(answer)
+            }
+        }
+    }
+}
+
+/// What a call authenticated with, kept until Meta's answer shows that it lets the token pass. Shares the request's bytes.
+pub(super) struct Credentials {
+    node: PhoneNumberId,
+    uri: Uri,
+    authorization: Option<HeaderValue>,
+}
+
+impl Credentials {
+    fn of(node: PhoneNumberId, request: &Request<Incoming>) -> Self {
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        Self { node, uri: request.uri().clone(), authorization }
+    }
+
+    /// Meta let it pass on this node.
+    fn learned(&self, parts: &Parts) {
+        parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref());
+        parts.breakers.token_learned(self.node);
+    }
+}

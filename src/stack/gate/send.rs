@@ -1,0 +1,119 @@
+//! One send, from the gate to its verdict.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::{HeaderName, HeaderValue, Request, Response, header};
+use hyper::body::Incoming;
+
+use super::drain::Ahead;
+use super::{Credentials, Forward, Parts, observe};
+use crate::body::{RequestBody, ResponseBody};
+use crate::breaker::Rejection;
+use crate::breakers::{Gate, Permit};
+use crate::error::ProxyError;
+use crate::graph::ids::PhoneNumberId;
+use crate::graph::route::{Endpoint, is_read_receipt};
+
+/// Rejects, or forwards and watches the answer.
+///
+/// Not cancel safe in itself: the caller lets it run to its end (see [`super::hangup`]), and a permit that is dropped all the
+/// same counts as abandoned.
+pub(super) async fn send<S: Forward>(
+    parts: Arc<Parts>,
+    mut upstream: S,
+    phone: PhoneNumberId,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, ProxyError> {
+    let came = Instant::now();
+    let (request, permit, credentials) = match parts.breakers.admit_closed(phone) {
+        Some(permit) => {
+            let credentials = Credentials::of(phone, &request);
+            (request.map(RequestBody::from), permit, credentials)
+        }
+        None => match look_closer(&parts, phone, endpoint, request).await? {
+            Looked::Forward(request, permit, credentials) => (request, permit, credentials),
+            Looked::Pass(request, credentials) => {
+                let answer = upstream.call(request).await?;
+                if answer.status().is_success() {
+                    credentials.learned(&parts);
+                }
+                return Ok(answer);
+            }
+            Looked::Rejected(response) => return Ok(response),
+        },
+    };
+    let before = came.elapsed();
+    let answer = upstream.call(request).await?;
+    let (head, body) = answer.into_parts();
+    let collected = observe::collect(body).await?;
+    let after = Instant::now();
+    let answer = observe::observe(&parts, head, collected, permit, &credentials).await;
+    parts.telemetry.overhead(before + after.elapsed());
+    Ok(answer)
+}
+
+enum Looked {
+    Forward(Request<RequestBody>, Permit, Credentials),
+    Pass(Request<RequestBody>, Credentials),
+    Rejected(Response<ResponseBody>),
+}
+
+/// The phone is not closed: now the body is looked into. Only a send may be rejected, or take the trial's permit.
+async fn look_closer(
+    parts: &Parts,
+    phone: PhoneNumberId,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<Looked, ProxyError> {
+    let credentials = Credentials::of(phone, &request);
+    let (head, body) = request.into_parts();
+    let ahead = Ahead::read(body).await?;
+    let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    if endpoint == Endpoint::Messages
+        && ahead.whole().is_some_and(|body| is_read_receipt(content_type, &body))
+    {
+        return Ok(Looked::Pass(Request::from_parts(head, ahead.replay()), credentials));
+    }
+    Ok(match parts.breakers.admit(phone) {
+        Gate::Forward(permit) => {
+            Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
+        }
+        Gate::Reject(rejection) => Looked::Rejected(reject(parts, &rejection)),
+    })
+}
+
+const STATE: HeaderName = HeaderName::from_static("x-sendfuse-state");
+const REASON: HeaderName = HeaderName::from_static("x-sendfuse-reason");
+const INCIDENT: HeaderName = HeaderName::from_static("x-sendfuse-incident");
+const NEXT_CHECK: HeaderName = HeaderName::from_static("x-sendfuse-next-check");
+/// RFC 9209.
+const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
+
+fn reject(parts: &Parts, rejection: &Rejection) -> Response<ResponseBody> {
+    let rejecting = parts.rejecting.load();
+    let mut response = Response::new(ResponseBody::full(rejection.body(&parts.ids.next())));
+    *response.status_mut() = rejecting.status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, super::super::own::JSON);
+    headers.insert(STATE, HeaderValue::from_static(rejection.state.name()));
+    headers.insert(PROXY_STATUS, HeaderValue::from_static("sendfuse; error=destination_unavailable"));
+    let mut insert = |name, text: &str| {
+        // Digits, dashes and our own words: always a header value.
+        if let Ok(value) = HeaderValue::from_str(text) {
+            headers.insert(name, value);
+        }
+    };
+    insert(REASON, &rejection.reason);
+    if let Some(incident) = &rejection.incident {
+        insert(INCIDENT, incident);
+    }
+    if let Some(seconds) = rejection.next_check {
+        insert(NEXT_CHECK, &seconds.to_string());
+        if rejecting.retry_after {
+            insert(header::RETRY_AFTER, &seconds.to_string());
+        }
+    }
+    response
+}

@@ -1,0 +1,25 @@
+//! What answers of sendfuse's own have in common.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use http::HeaderValue;
+
+/// Graph's own content type.
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+
+/// Names requests that are answered here: a random beginning for each process, then a count.
+pub(super) struct RequestIds {
+    process: u32,
+    count: AtomicU64,
+}
+
+impl RequestIds {
+    pub(super) fn new() -> Self {
+        // Without randomness the names of two processes may meet, and nothing worse.
+        Self { process: getrandom::u32().unwrap_or_default(), count: AtomicU64::new(0) }
+    }
+
+    pub(super) fn next(&self) -> String {
+        format!("{:08x}-{:x}", self.process, self.count.fetch_add(1, Ordering::Relaxed))
+    }
+}

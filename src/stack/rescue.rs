@@ -1,0 +1,178 @@
+//! The only place where an error becomes a response: whole, in Graph's shape, with a code that is none of Meta's.
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_util::FutureExt;
+use futures_util::future::CatchUnwind;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+use serde::Serialize;
+use tower::{Layer, Service};
+
+use super::own::{JSON, RequestIds};
+use crate::body::ResponseBody;
+use crate::error::{ErrorKind, ProxyError};
+
+const ERROR: HeaderName = HeaderName::from_static("x-sendfuse-error");
+
+/// Codes of our own are this and the status.
+const OWN_CODES: u32 = 999_000;
+
+/// Turns errors and panics of the service within into responses.
+#[derive(Clone)]
+pub(super) struct RescueLayer(pub(super) Arc<RequestIds>);
+
+impl<S> Layer<S> for RescueLayer {
+    type Service = Rescue<S>;
+
+    fn layer(&self, inner: S) -> Rescue<S> {
+        Rescue { ids: Arc::clone(&self.0), inner }
+    }
+}
+
+/// See [`RescueLayer`].
+#[derive(Clone)]
+pub struct Rescue<S> {
+    ids: Arc<RequestIds>,
+    inner: S,
+}
+
+impl<S> Service<Request<Incoming>> for Rescue<S>
+where
+    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = ProxyError>,
+{
+    type Response = Response<ResponseBody>;
+    type Error = Infallible;
+    type Future = RescueFuture<S::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Everything within is always ready; what is not would answer with its error.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let ids = Arc::clone(&self.ids);
+        RescueFuture { ids, inner: AssertUnwindSafe(self.inner.call(request)).catch_unwind() }
+    }
+}
+
+pin_project! {
+    /// A call on its way, that cannot fail any more.
+    pub struct RescueFuture<F> {
+        ids: Arc<RequestIds>,
+        #[pin]
+        inner: CatchUnwind<AssertUnwindSafe<F>>,
+    }
+}
+
+impl<F> Future for RescueFuture<F>
+where
+    F: Future<Output = Result<Response<ResponseBody>, ProxyError>>,
+{
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let error = match ready!(this.inner.poll(cx)) {
+            Ok(Ok(response)) => return Poll::Ready(Ok(response)),
+            Ok(Err(error)) => error,
+            Err(panic) => panicked(&*panic),
+        };
+        let source = error.source.as_ref().map(|source| chain(&**source)).unwrap_or_default();
+        tracing::warn!(error = error.kind.name(), source, "no answer from upstream for a request");
+        Poll::Ready(Ok(answer(error.kind, &this.ids.next())))
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> ProxyError {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    ProxyError::new(ErrorKind::Internal, format!("panic: {text}"))
+}
+
+/// An error and all that lies beneath it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: Error<'a>,
+}
+
+#[derive(Serialize)]
+struct Error<'a> {
+    message: String,
+    r#type: &'a str,
+    code: u32,
+    error_data: ErrorData<'a>,
+    is_transient: bool,
+    fbtrace_id: String,
+}
+
+#[derive(Serialize)]
+struct ErrorData<'a> {
+    messaging_product: &'a str,
+    details: &'a str,
+}
+
+/// An answer of sendfuse's own about an error.
+pub(super) fn answer(kind: ErrorKind, request_id: &str) -> Response<ResponseBody> {
+    let code = OWN_CODES + u32::from(kind.status());
+    let error = Error {
+        message: format!("(#{code}) {}", kind.name()),
+        r#type: "SendfuseException",
+        code,
+        error_data: ErrorData { messaging_product: "whatsapp", details: kind.sentence() },
+        is_transient: kind.status() >= 500,
+        fbtrace_id: format!("sendfuse-{request_id}"),
+    };
+    // Strings and numbers always serialise.
+    let body = serde_json::to_vec(&Body { error }).unwrap_or_default();
+    let mut response = Response::new(ResponseBody::full(body));
+    *response.status_mut() = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response.headers_mut().insert(ERROR, HeaderValue::from_static(kind.name()));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_error_is_whole_and_in_graphs_shape() {
+        use ErrorKind::{
+            BadRequest, Draining, Internal, Misdirected, TooLarge, UpstreamReset, UpstreamTimeout, UpstreamTls,
+            UpstreamUnreachable,
+        };
+        for kind in [
+            UpstreamUnreachable, UpstreamTimeout, UpstreamReset, UpstreamTls, TooLarge, BadRequest, Misdirected,
+            Draining, Internal,
+        ] {
+            let response = answer(kind, "7");
+            assert_eq!(response.status().as_u16(), kind.status());
+            assert_eq!(response.headers()["x-sendfuse-error"], kind.name());
+            assert_eq!(response.headers()["content-type"], "application/json; charset=UTF-8");
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["error"]["code"], 999_000 + u32::from(kind.status()));
+            assert_eq!(body["error"]["type"], "SendfuseException");
+            assert!(body["error"]["error_data"].is_object());
+        }
+    }
+}
