@@ -3,7 +3,8 @@
 //! Every batch of writes is one redb transaction with [`redb::Durability::Immediate`] and a two-phase commit. The second phase
 //! costs one more fsync and is worth it: with a single phase redb takes a damaged last commit for a torn one and goes back
 //! to the commit before it, so a flipped bit would silently forget a trip. With two, a commit that does not verify is an
-//! error, and `kill -9` still only loses what was not yet acknowledged.
+//! error, and `kill -9` still only loses what was not yet acknowledged. One bit stays uncovered: the header's choice between
+//! the last commit and the one before it, if it flips between a crash and the next start.
 
 mod open;
 mod writer;
