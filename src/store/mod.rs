@@ -1,5 +1,8 @@
 //! Where state outlives the process.
 
+pub mod embedded;
+pub mod memory;
+
 use tokio::sync::oneshot;
 
 /// The kinds of things that are kept.

@@ -1,0 +1,273 @@
+//! What can happen. Each type is one event: its line in the log, if it has one, and what it counts.
+//!
+//! Transitions and what needs an operator are logged; what comes once a request or once a message is only counted, or logged
+//! at `debug`.
+
+use std::time::Duration;
+
+use super::labels::{
+    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, Source, Transition, TrialOutcome, Verdict,
+    WebhookResult,
+};
+use super::metrics::Metrics;
+use crate::graph::ids::PhoneNumberId;
+
+/// An event.
+pub trait Event {
+    /// Logs and counts it.
+    fn record(self, metrics: &Metrics);
+}
+
+/// The gate has decided on a send. Never logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendEvent {
+    /// It goes on.
+    Forward,
+    /// It goes on as a trial.
+    Trial,
+    /// It is answered here.
+    Reject(RejectReason),
+    /// It goes on, but only because the mode is observe.
+    WouldReject,
+}
+
+impl Event for SendEvent {
+    fn record(self, metrics: &Metrics) {
+        let admission = match self {
+            Self::Forward => Admission::Forward,
+            Self::Trial => Admission::Trial,
+            Self::Reject(reason) => {
+                metrics.rejected_sends.add((reason,));
+                Admission::Reject
+            }
+            Self::WouldReject => Admission::WouldReject,
+        };
+        metrics.sends.add((admission,));
+    }
+}
+
+/// A forwarded send is done; so long it spent in sendfuse and not at Meta. Never logged.
+#[derive(Clone, Copy, Debug)]
+pub struct OverheadEvent(pub Duration);
+
+impl Event for OverheadEvent {
+    fn record(self, metrics: &Metrics) {
+        metrics.overhead.observe(self.0.as_secs_f64());
+    }
+}
+
+/// Meta answered a send with this error code. Never logged.
+#[derive(Clone, Copy, Debug)]
+pub struct GraphErrorEvent(pub i64);
+
+impl Event for GraphErrorEvent {
+    fn record(self, metrics: &Metrics) {
+        metrics.graph_error(self.0);
+    }
+}
+
+/// Meta has failed a message with a lock that it had accepted after the lock began.
+#[derive(Clone, Copy, Debug)]
+pub struct LeakEvent {
+    /// Whose message it was.
+    pub id: PhoneNumberId,
+}
+
+impl Event for LeakEvent {
+    fn record(self, metrics: &Metrics) {
+        tracing::debug!(phone = self.id.as_str(), "a send leaked");
+        metrics.leaked_sends.inc();
+    }
+}
+
+/// A breaker has moved, or an operator's order on it has begun or ended. One line each, with the evidence.
+#[derive(Clone, Copy, Debug)]
+pub struct TransitionEvent<'a> {
+    /// What the breaker is about.
+    pub scope: Scope,
+    /// Which one.
+    pub id: PhoneNumberId,
+    /// The move.
+    pub transition: Transition,
+    /// The state before, as shown.
+    pub from: &'static str,
+    /// The state now, as shown.
+    pub to: &'static str,
+    /// The breaker's generation now.
+    pub generation: u64,
+    /// Where the evidence came from.
+    pub source: Source,
+    /// Meta's code, where there is one.
+    pub code: Option<i64>,
+    /// The evidence or the operator's reason in words. Nothing secret, no recipient.
+    pub text: &'a str,
+    /// The incident that it belongs to.
+    pub incident: Option<&'a str>,
+    /// Of a trip by a message that Meta had accepted: the time from then to now.
+    pub detection: Option<Duration>,
+}
+
+impl TransitionEvent<'_> {
+    const fn meaning(&self) -> &'static str {
+        match self.transition {
+            Transition::Trip => "sends are stopped",
+            Transition::HalfOpen => "trial sends may pass",
+            Transition::Reopen => "sends are stopped again",
+            Transition::Close => "sends flow again",
+            Transition::Reset => "reset by an operator: sends flow again",
+            Transition::ForceOpen => "sends are stopped by an operator",
+            Transition::Bypass => "sends flow by an operator's order",
+            Transition::Lift => "an operator's order is over",
+        }
+    }
+}
+
+impl Event for TransitionEvent<'_> {
+    fn record(self, metrics: &Metrics) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    scope = self.scope.name(),
+                    id = self.id.as_str(),
+                    transition = self.transition.name(),
+                    from = self.from,
+                    to = self.to,
+                    generation = self.generation,
+                    source = self.source.name(),
+                    code = self.code,
+                    text = self.text,
+                    incident = self.incident,
+                    detection_seconds = self.detection.map(|time| time.as_secs_f64()),
+                    "{}",
+                    self.meaning()
+                )
+            };
+        }
+        match self.transition {
+            Transition::Trip | Transition::Reopen | Transition::ForceOpen | Transition::Bypass => line!(warn),
+            Transition::HalfOpen | Transition::Close | Transition::Reset | Transition::Lift => line!(info),
+        }
+        metrics.transitions.add((self.transition, self.source, self.scope));
+        if let Some(time) = self.detection {
+            metrics.detection.observe(time.as_secs_f64());
+        }
+    }
+}
+
+/// Evidence was taken in.
+#[derive(Clone, Copy, Debug)]
+pub struct EvidenceEvent {
+    /// Whom it is about.
+    pub id: PhoneNumberId,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Where it came from.
+    pub source: Source,
+    /// Whether it was older than the state that it would have changed.
+    pub stale: bool,
+}
+
+impl Event for EvidenceEvent {
+    fn record(self, metrics: &Metrics) {
+        let Self { id, verdict, source, stale } = self;
+        tracing::debug!(
+            phone = id.as_str(),
+            verdict = verdict.name(),
+            source = source.name(),
+            stale,
+            "evidence"
+        );
+        metrics.evidence.add((verdict, source));
+        if stale {
+            metrics.stale_evidence.inc();
+        }
+    }
+}
+
+/// A probe has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct ProbeEvent {
+    /// Whom it was about.
+    pub id: PhoneNumberId,
+    /// How it ended.
+    pub outcome: ProbeOutcome,
+}
+
+impl Event for ProbeEvent {
+    fn record(self, metrics: &Metrics) {
+        tracing::debug!(phone = self.id.as_str(), outcome = self.outcome.name(), "probe");
+        metrics.probes.add((self.outcome,));
+    }
+}
+
+/// A trial has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialEvent {
+    /// Whose trial it was.
+    pub id: PhoneNumberId,
+    /// How it ended.
+    pub outcome: TrialOutcome,
+}
+
+impl Event for TrialEvent {
+    fn record(self, metrics: &Metrics) {
+        tracing::debug!(phone = self.id.as_str(), outcome = self.outcome.name(), "trial");
+        metrics.trials.add((self.outcome,));
+    }
+}
+
+/// A request to the webhook listener has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct WebhookEvent {
+    /// How.
+    pub result: WebhookResult,
+}
+
+impl Event for WebhookEvent {
+    fn record(self, metrics: &Metrics) {
+        // Anybody can post there, so not even a forged one deserves a line that is on by default.
+        tracing::debug!(result = self.result.name(), "webhook");
+        metrics.webhooks.add((self.result,));
+    }
+}
+
+/// The store has gone, or come back.
+#[derive(Clone, Copy, Debug)]
+pub struct StoreEvent<'a> {
+    /// Why it cannot be written; none: it can.
+    pub error: Option<&'a str>,
+}
+
+impl Event for StoreEvent<'_> {
+    fn record(self, metrics: &Metrics) {
+        if let Some(error) = self.error {
+            tracing::error!(
+                error,
+                "the store is down: breakers act, but a restart would forget what they do now"
+            );
+        } else {
+            tracing::info!("the store is up: everything is stored");
+        }
+        metrics.store_up.set(i64::from(self.error.is_none()));
+    }
+}
+
+/// A changed configuration was looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct ReloadEvent<'a> {
+    /// What is wrong with it; none: it is in force.
+    pub refused: Option<&'a str>,
+}
+
+impl Event for ReloadEvent<'_> {
+    fn record(self, metrics: &Metrics) {
+        let result = if let Some(mistakes) = self.refused {
+            tracing::warn!(mistakes, "the changed configuration is refused, the one before stays in force");
+            ReloadResult::Refused
+        } else {
+            tracing::info!("the changed configuration is in force");
+            ReloadResult::Applied
+        };
+        metrics.config_reloads.add((result,));
+    }
+}
