@@ -1,0 +1,299 @@
+//! The tokens that probes ask with: those of the configuration, and those borrowed from the apps.
+//!
+//! Borrowed is the last token that Meta let pass on a phone's own node. It lives in memory only, and is forgotten when Meta
+//! calls it invalid (190). Thousands of phones may share one token: it is kept once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Weak};
+
+use arc_swap::ArcSwap;
+use http::{HeaderValue, Uri};
+use quick_cache::sync::Cache;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::credential::{Credential, Shown};
+use crate::graph::ids::{PhoneNumberId, WabaId};
+
+/// The version that a probe asks for, where the phone's app has not shown which one it uses.
+pub const DEFAULT_VERSION: &str = "v23.0";
+
+/// The most phones whose token is remembered; beyond, the least used are forgotten.
+const MAX_PHONES: usize = 100_000;
+/// The most tokens that are looked through for an equal one. Beyond, some may be kept twice.
+const MAX_TOKENS: usize = 10_000;
+
+/// What the configuration says about tokens. Can be replaced while the program runs.
+#[derive(Default)]
+pub struct TokenSettings {
+    /// By the id of a phone or of a WABA; a phone's own comes first.
+    pub tokens: HashMap<String, SecretString>,
+    /// Whether tokens may be borrowed from the apps. (`borrow_token`, on by default.)
+    pub borrow: bool,
+}
+
+/// The tokens that there are.
+pub struct Tokens {
+    settings: ArcSwap<TokenSettings>,
+    borrowed: Cache<PhoneNumberId, Arc<Credential>>,
+    /// Every borrowed token once, by its hash; a token that no phone uses any more is gone.
+    known: Cache<u64, Weak<Credential>>,
+    hasher: RandomState,
+}
+
+/// What to ask Meta with.
+#[derive(Clone)]
+pub struct Token {
+    secret: SecretString,
+    proof: Option<SecretString>,
+    version: Box<str>,
+    /// Set if it was borrowed.
+    lent: Option<Arc<Credential>>,
+}
+
+impl Token {
+    /// The access token.
+    pub fn secret(&self) -> &SecretString {
+        &self.secret
+    }
+
+    /// The `appsecret_proof` that the app sent with it: 64 hex digits.
+    pub fn proof(&self) -> Option<&SecretString> {
+        self.proof.as_ref()
+    }
+
+    /// The version of the Graph API that the phone's app uses, else [`DEFAULT_VERSION`].
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+}
+
+impl Tokens {
+    /// No token borrowed yet.
+    pub fn new(settings: TokenSettings) -> Self {
+        Self {
+            settings: ArcSwap::from_pointee(settings),
+            borrowed: Cache::new(MAX_PHONES),
+            known: Cache::new(MAX_TOKENS),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Puts other settings in the place of the old ones. If borrowing ends, what was borrowed is given up.
+    pub fn replace(&self, settings: TokenSettings) {
+        let borrow = settings.borrow;
+        self.settings.store(Arc::new(settings));
+        if !borrow {
+            self.borrowed.clear();
+            self.known.clear();
+        }
+    }
+
+    /// Remembers the token of a request on `phone`'s own node. To be called when Meta has let it pass: answered 2xx, 131031
+    /// or 368. Cheap while nothing changes: then it compares and allocates nothing.
+    pub fn learn(&self, phone: PhoneNumberId, uri: &Uri, authorization: Option<&HeaderValue>) {
+        if !self.settings.load().borrow {
+            return;
+        }
+        let Some(shown) = Shown::in_request(uri, authorization) else { return };
+        if self.borrowed.get(&phone).is_some_and(|known| shown.is(&known)) {
+            return;
+        }
+        let hash = self.hasher.hash_one(&shown);
+        let credential = match self.known.get(&hash).and_then(|known| known.upgrade()) {
+            Some(known) if shown.is(&known) => known,
+            _ => {
+                let new = Arc::new(shown.keep());
+                self.known.insert(hash, Arc::downgrade(&new));
+                new
+            }
+        };
+        self.borrowed.insert(phone, credential);
+    }
+
+    /// Forgets a borrowed token that Meta calls invalid (190); a configured one stays. If the phone's app has shown another
+    /// one since, that one stays too.
+    pub fn forget(&self, phone: PhoneNumberId, refused: &Token) {
+        if let Some(refused) = &refused.lent {
+            self.borrowed.remove_if(&phone, |borrowed| Arc::ptr_eq(borrowed, refused));
+        }
+    }
+
+    /// The token to ask about a phone with: its own of the configuration, its WABA's, else the borrowed one.
+    pub fn for_phone(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> Option<Token> {
+        let borrowed = self.borrowed.get(&phone);
+        let version =
+            borrowed.as_ref().and_then(|lent| lent.version.as_deref()).unwrap_or(DEFAULT_VERSION).into();
+        let settings = self.settings.load();
+        let configured =
+            |id: &str| settings.tokens.get(id).filter(|token| !token.expose_secret().is_empty()).cloned();
+        let own = configured(phone.as_str()).or_else(|| waba.and_then(|waba| configured(waba.as_str())));
+        match (own, borrowed) {
+            (Some(secret), _) => Some(Token { secret, proof: None, version, lent: None }),
+            (None, Some(lent)) => Some(Token {
+                secret: lent.secret.clone(),
+                proof: lent.proof.clone(),
+                version,
+                lent: Some(lent),
+            }),
+            (None, None) => None,
+        }
+    }
+}
+
+macro_rules! prints_only_its_name {
+    ($($name:ident),*) => {$(
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(stringify!($name))
+            }
+        }
+    )*};
+}
+prints_only_its_name!(Token, Tokens, TokenSettings);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PROOF: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    fn phone(id: &str) -> PhoneNumberId {
+        PhoneNumberId::parse(id).unwrap()
+    }
+
+    fn tokens(configured: &[(&str, &str)], borrow: bool) -> Tokens {
+        Tokens::new(settings(configured, borrow))
+    }
+
+    fn settings(configured: &[(&str, &str)], borrow: bool) -> TokenSettings {
+        let tokens = configured.iter().map(|(id, token)| ((*id).to_owned(), (*token).into())).collect();
+        TokenSettings { tokens, borrow }
+    }
+
+    fn learn(tokens: &Tokens, id: &str, uri: &str, token: &str) {
+        let header = HeaderValue::from_str(&format!("Bearer {token}")).unwrap();
+        tokens.learn(phone(id), &Uri::try_from(uri).unwrap(), Some(&header));
+    }
+
+    fn secret(tokens: &Tokens, id: &str, waba: Option<&str>) -> Option<String> {
+        let waba = waba.map(|waba| WabaId::parse(waba).unwrap());
+        tokens.for_phone(phone(id), waba).map(|token| token.secret().expose_secret().to_owned())
+    }
+
+    #[test]
+    fn the_last_token_of_each_phone_is_borrowed() {
+        let tokens = tokens(&[], true);
+        assert_eq!(secret(&tokens, "1", None), None);
+        learn(&tokens, "1", &format!("/v19.0/1/messages?appsecret_proof={PROOF}"), "one");
+        learn(&tokens, "2", "/2/messages", "two");
+        let one = tokens.for_phone(phone("1"), None).unwrap();
+        assert_eq!(one.secret().expose_secret(), "one");
+        assert_eq!(one.proof().unwrap().expose_secret(), PROOF);
+        assert_eq!(one.version(), "v19.0");
+        let two = tokens.for_phone(phone("2"), None).unwrap();
+        assert_eq!((two.secret().expose_secret(), two.version()), ("two", DEFAULT_VERSION));
+        assert!(two.proof().is_none());
+
+        learn(&tokens, "1", "/v20.0/1/messages", "newer");
+        let one = tokens.for_phone(phone("1"), None).unwrap();
+        assert_eq!((one.secret().expose_secret(), one.version()), ("newer", "v20.0"));
+        assert!(one.proof().is_none(), "a proof goes with its token");
+    }
+
+    #[test]
+    fn a_request_without_a_token_teaches_nothing() {
+        let tokens = tokens(&[], true);
+        learn(&tokens, "1", "/1", "one");
+        tokens.learn(phone("1"), &Uri::from_static("/1/messages"), None);
+        assert_eq!(secret(&tokens, "1", None).as_deref(), Some("one"));
+    }
+
+    #[test]
+    fn a_shared_token_is_kept_once_and_a_known_one_not_again() {
+        let tokens = tokens(&[], true);
+        for id in ["1", "2", "1"] {
+            learn(&tokens, id, "/v23.0/1", "shared");
+        }
+        let [one, two] = ["1", "2"].map(|id| tokens.borrowed.get(&phone(id)).unwrap());
+        assert!(Arc::ptr_eq(&one, &two));
+        learn(&tokens, "1", "/v23.0/1", "shared");
+        assert!(Arc::ptr_eq(&one, &tokens.borrowed.get(&phone("1")).unwrap()));
+    }
+
+    #[test]
+    fn the_number_of_phones_is_bounded() {
+        let tokens = tokens(&[], true);
+        for id in 0..MAX_PHONES + 5_000 {
+            learn(&tokens, &id.to_string(), "/1", "shared");
+        }
+        assert!(tokens.borrowed.len() <= MAX_PHONES);
+        assert_eq!(tokens.known.len(), 1);
+    }
+
+    #[test]
+    fn a_refused_token_is_forgotten_and_nothing_of_it_stays() {
+        let tokens = tokens(&[], true);
+        learn(&tokens, "1", "/1", "dead");
+        let dead = tokens.for_phone(phone("1"), None).unwrap();
+        let trace = Arc::downgrade(dead.lent.as_ref().unwrap());
+        tokens.forget(phone("1"), &dead);
+        assert_eq!(secret(&tokens, "1", None), None);
+        drop(dead);
+        assert!(trace.upgrade().is_none());
+    }
+
+    #[test]
+    fn a_newer_token_survives_the_refusal_of_the_older() {
+        let tokens = tokens(&[], true);
+        learn(&tokens, "1", "/1", "dead");
+        let dead = tokens.for_phone(phone("1"), None).unwrap();
+        learn(&tokens, "1", "/1", "fresh");
+        tokens.forget(phone("1"), &dead);
+        assert_eq!(secret(&tokens, "1", None).as_deref(), Some("fresh"));
+    }
+
+    #[test]
+    fn configured_tokens_come_first_and_are_never_forgotten() {
+        let tokens = tokens(&[("1", "own"), ("77", "wabas"), ("3", "")], true);
+        for id in ["1", "2", "3"] {
+            learn(&tokens, id, &format!("/v19.0/{id}?appsecret_proof={PROOF}"), "borrowed");
+        }
+        assert_eq!(secret(&tokens, "1", Some("77")).as_deref(), Some("own"));
+        assert_eq!(secret(&tokens, "2", Some("77")).as_deref(), Some("wabas"));
+        assert_eq!(secret(&tokens, "2", Some("78")).as_deref(), Some("borrowed"));
+        assert_eq!(secret(&tokens, "3", None).as_deref(), Some("borrowed"));
+        let own = tokens.for_phone(phone("1"), None).unwrap();
+        assert_eq!(own.version(), "v19.0");
+        assert!(own.proof().is_none(), "the proof is of another token");
+        tokens.forget(phone("1"), &own);
+        assert_eq!(secret(&tokens, "1", None).as_deref(), Some("own"));
+        tokens.replace(settings(&[], true));
+        assert_eq!(secret(&tokens, "1", Some("77")).as_deref(), Some("borrowed"));
+    }
+
+    #[test]
+    fn nothing_is_borrowed_where_that_is_switched_off() {
+        let tokens = tokens(&[], false);
+        learn(&tokens, "1", "/1", "one");
+        assert_eq!(secret(&tokens, "1", None), None);
+        tokens.replace(settings(&[], true));
+        learn(&tokens, "1", "/1", "one");
+        assert_eq!(secret(&tokens, "1", None).as_deref(), Some("one"));
+        tokens.replace(settings(&[], false));
+        tokens.replace(settings(&[], true));
+        assert_eq!(secret(&tokens, "1", None), None, "what was borrowed is given up");
+    }
+
+    #[test]
+    fn nothing_prints_a_secret() {
+        let tokens = tokens(&[("1", "s3cret")], true);
+        learn(&tokens, "2", &format!("/2?appsecret_proof={PROOF}"), "s3cret");
+        let settings = settings(&[("1", "s3cret")], true);
+        let found = ["1", "2"].map(|id| tokens.for_phone(phone(id), None));
+        let printed = format!("{tokens:?} {settings:?} {found:?}");
+        assert!(!printed.contains("s3cret") && !printed.contains("0123"), "{printed}");
+    }
+}

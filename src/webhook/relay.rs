@@ -1,0 +1,238 @@
+//! Passes a webhook on to the app's own endpoint, so that the app cannot tell that we were there.
+//!
+//! The app checks the signature over the same bytes, and it sees the headers that Meta sent, with a length and never
+//! chunked: one receiver answers chunked posts with 400. What changes is `Host`, and what belongs to one connection only
+//! goes: the hop-by-hop fields, and `Expect`, which we have met already. The app's answer goes back whole. No redirect is
+//! followed, for a webhook is a POST; no post is repeated here, for Meta does that.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::request::Parts;
+use http::uri::InvalidUri;
+use http::{HeaderMap, Request, Response, Uri, Version};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::timeout;
+use url::{Position, Url};
+
+use crate::error::BoxError;
+
+/// How long the app may take, from the name look-up to the last byte of its answer.
+const TIME_TO_ANSWER: Duration = Duration::from_secs(10);
+
+/// The largest answer of an app. Meta looks at the status only.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// Node closes idle connections after 5 s. A post that meets a closing one is lost until Meta repeats it.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// The way to the app. Makes its connections when they are needed, and keeps them for a while.
+pub struct Relay {
+    client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// So that an app that is down is logged once, not once a post.
+    down: AtomicBool,
+}
+
+/// A file of CA certificates that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = path.display())]
+pub struct CaFileError {
+    path: PathBuf,
+    source: BoxError,
+}
+
+impl std::fmt::Debug for Relay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Relay")
+    }
+}
+
+impl Relay {
+    /// A relay that believes the certificates of the public web, or only those which the PEM file vouches for.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, CaFileError> {
+        let connector =
+            HttpsConnectorBuilder::new().with_tls_config(tls(ca_file)?).https_or_http().enable_http1();
+        let mut http = HttpConnector::new();
+        http.set_nodelay(true);
+        http.enforce_http(false);
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE)
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .http1_preserve_header_case(true)
+            .build(connector.wrap_connector(http));
+        Ok(Self { client, down: AtomicBool::new(false) })
+    }
+
+    /// Sends a request that came to us on to `app`, and returns its answer. `None`: there was none that was whole, in
+    /// time, and of a sensible size; whether the app has seen the post is unknown.
+    pub(super) async fn pass_on(
+        &self,
+        app: &Url,
+        parts: Parts,
+        body: Bytes,
+    ) -> Option<Response<Full<Bytes>>> {
+        let answer = timeout(TIME_TO_ANSWER, self.ask(app, parts, body)).await;
+        let failure = match answer {
+            Ok(Ok(answer)) => {
+                if self.down.swap(false, Ordering::Relaxed) {
+                    tracing::info!("the app's webhook endpoint answers again");
+                }
+                return Some(answer);
+            }
+            Ok(Err(error)) => in_words(&*error),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if !self.down.swap(true, Ordering::Relaxed) {
+            // Not the whole URL: there may be a key in it.
+            let host = app.host_str().unwrap_or_default();
+            tracing::warn!(host, failure, "the app's webhook endpoint does not answer; Meta will post again");
+        }
+        None
+    }
+
+    async fn ask(&self, app: &Url, mut parts: Parts, body: Bytes) -> Result<Response<Full<Bytes>>, BoxError> {
+        parts.uri = target(app, parts.uri.query())?;
+        parts.version = Version::HTTP_11;
+        strip_hop_by_hop(&mut parts.headers);
+        parts.headers.remove(EXPECT);
+        // The client writes the app's own.
+        parts.headers.remove(HOST);
+
+        let (mut parts, body) =
+            self.client.request(Request::from_parts(parts, Full::new(body))).await?.into_parts();
+        parts.version = Version::HTTP_11;
+        strip_hop_by_hop(&mut parts.headers);
+        let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+        Ok(Response::from_parts(parts, Full::new(body)))
+    }
+}
+
+/// The app's URL, with the query that came added to its own. A password in it is left out: it is no header of Meta's.
+fn target(app: &Url, query: Option<&str>) -> Result<Uri, InvalidUri> {
+    let mut target = format!("{}://{}", app.scheme(), &app[Position::BeforeHost..Position::AfterPath]);
+    let queries = app.query().into_iter().chain(query).filter(|query| !query.is_empty());
+    for (query, sign) in queries.zip(['?', '&']) {
+        target.push(sign);
+        target.push_str(query);
+    }
+    Uri::try_from(target)
+}
+
+/// Removes what belongs to one connection only (RFC 9110, 7.6.1).
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+        .collect();
+    for name in named {
+        headers.remove(name);
+    }
+    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+    for name in ["keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"] {
+        headers.remove(name);
+    }
+}
+
+fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, CaFileError> {
+    let fault = |source: BoxError| CaFileError { path: ca_file.unwrap_or(Path::new("")).to_owned(), source };
+    // Named, because a process-wide default is not ours to set.
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| fault(error.into()))?;
+    let Some(path) = ca_file else { return Ok(builder.with_webpki_roots().with_no_client_auth()) };
+
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.into()))? {
+        let certificate = certificate.map_err(|error| fault(error.into()))?;
+        roots.add(certificate).map_err(|error| fault(error.into()))?;
+    }
+    if roots.is_empty() {
+        return Err(fault("there is no certificate in it".into()));
+    }
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(words, ": {error}");
+        cause = error.source();
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn queries_are_added_as_they_came() {
+        for (app, query, expected) in [
+            ("http://app:3000", None, "http://app:3000/"),
+            ("http://app/hook", Some("a=%2f&b=x+y"), "http://app/hook?a=%2f&b=x+y"),
+            ("https://app/hook?key=1", Some("a=b"), "https://app/hook?key=1&a=b"),
+            ("https://app/hook?key=1", None, "https://app/hook?key=1"),
+            ("https://app/hook?", Some(""), "https://app/hook"),
+            ("https://user:pw@app:8443/h%C3%BC#x", None, "https://app:8443/h%C3%BC"),
+            ("http://[::1]:3000/x", None, "http://[::1]:3000/x"),
+        ] {
+            assert_eq!(target(&Url::parse(app).unwrap(), query).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_goes() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("connection", "close, X-One"),
+            ("connection", "keep-alive,, x two"),
+            ("x-one", "1"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-connection", "keep-alive"),
+            ("te", "trailers"),
+            ("transfer-encoding", "chunked"),
+            ("upgrade", "h2c"),
+            ("x-hub-signature", "sha1=0"),
+            ("content-length", "5"),
+        ] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        strip_hop_by_hop(&mut headers);
+        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(left, ["x-hub-signature", "content-length"]);
+    }
+
+    #[test]
+    fn a_ca_file_is_used_or_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ca.pem");
+        assert!(Relay::new(Some(&path)).unwrap_err().to_string().contains("ca.pem"));
+        std::fs::write(&path, "rubbish").unwrap();
+        assert!(Relay::new(Some(&path)).unwrap_err().to_string().contains("no certificate"));
+        let ca = rcgen::generate_simple_self_signed(["app.example".to_owned()]).unwrap();
+        std::fs::write(&path, ca.cert.pem()).unwrap();
+        assert!(Relay::new(Some(&path)).is_ok());
+        assert!(Relay::new(None).is_ok());
+    }
+}
