@@ -69,7 +69,8 @@ pub fn router<C: Control>(admin: Admin<C>) -> Router {
 
     let metrics = Router::new()
         .route("/metrics", get(move || std::future::ready(exposition(metrics()))))
-        .layer(from_fn_with_state(access.clone(), access::ask_for_read_token_if_set));
+        // Not `layer`: merged, that would stand before every path that is not there as well.
+        .route_layer(from_fn_with_state(access.clone(), access::ask_for_read_token_if_set));
 
     Router::new()
         .route("/healthz", get(async || Json(json!({"status": "alive"}))))

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -18,13 +18,13 @@ pub(crate) struct Problem {
     status: StatusCode,
     detail: Cow<'static, str>,
     generation: Option<u64>,
-    headers: HeaderMap,
+    header: Option<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A problem with one sentence of detail.
     pub(crate) fn new(status: StatusCode, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, detail: detail.into(), generation: None, headers: HeaderMap::new() }
+        Self { status, detail: detail.into(), generation: None, header: None }
     }
 
     /// 400 with one sentence of detail.
@@ -32,9 +32,9 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, detail)
     }
 
-    /// With this header as well.
+    /// With this header as well; one at most.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.header = Some((name, value));
         self
     }
 
@@ -61,7 +61,9 @@ impl From<StatusCode> for Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let mut response = self.status.into_response();
-        response.headers_mut().extend(std::mem::take(&mut self.headers));
+        if let Some((name, value)) = self.header.take() {
+            response.headers_mut().insert(name, value);
+        }
         response.extensions_mut().insert(self);
         response
     }
