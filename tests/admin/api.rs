@@ -1,12 +1,17 @@
 //! The admin API.
 
+use std::time::Duration;
+
+use axum::body::Body;
+use http::Request;
 use sendfuse::admin::Access;
 use sendfuse::graph::health::Health;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tower::ServiceExt;
 
-use super::fake::{Server, blocked};
+use super::fake::{Fake, Server, blocked, router};
 
 const BECAUSE: &str = r#"{"reason":"drill"}"#;
 
@@ -419,6 +424,23 @@ async fn an_order_can_be_fenced() {
     }
     server.order("/v1/breakers/101/probe", &[("if-match", "\"7\"")], BECAUSE).await.problem(412);
     assert_eq!(server.order("/v1/breakers/101/probe", &[("if-match", "\"10\"")], BECAUSE).await.status, 200);
+}
+
+#[tokio::test]
+async fn an_order_that_has_begun_is_carried_out_though_the_operator_hangs_up() {
+    let fake = Fake::new();
+    let slow = fake.slow_down();
+    let router = router(fake.clone(), Access::new(None, None), Ok(()));
+    let request = Request::post("/v1/breakers/101/reset").header("content-type", "application/json");
+    let answer = router.oneshot(request.body(Body::from(BECAUSE)).unwrap());
+    tokio::select! {
+        answer = answer => panic!("answered before it was carried out: {answer:?}"),
+        () = slow.begun.notified() => {}
+    }
+    // The answer's future is dropped now, as the server drops it when the connection breaks.
+    slow.go_on.notify_one();
+    tokio::time::timeout(Duration::from_secs(20), slow.done.notified()).await.unwrap();
+    assert_eq!(fake.orders(), ["reset because drill by operator for None"]);
 }
 
 #[tokio::test]

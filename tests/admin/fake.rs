@@ -21,6 +21,7 @@ use sendfuse::graph::health::{Entity, Health, HealthError, Unknown};
 use sendfuse::graph::ids::PhoneNumberId;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 /// One breaker of each kind. 102 is half open, 103 forced open, 104 bypassed, 105 closed but remembered; 101 and 106 are open.
 #[derive(Clone)]
@@ -30,6 +31,18 @@ struct State {
     breakers: BTreeMap<String, BreakerView>,
     orders: Vec<String>,
     health: Health,
+    slow: Option<Slow>,
+}
+
+/// Makes orders wait.
+#[derive(Clone, Default)]
+pub(crate) struct Slow {
+    /// An order has begun.
+    pub(crate) begun: Arc<Notify>,
+    /// It may go on.
+    pub(crate) go_on: Arc<Notify>,
+    /// It has been carried out.
+    pub(crate) done: Arc<Notify>,
 }
 
 impl Fake {
@@ -41,6 +54,7 @@ impl Fake {
             breakers: breakers.collect(),
             orders: Vec::new(),
             health: Health::Unknown(Unknown::NoToken),
+            slow: None,
         })))
     }
 
@@ -56,6 +70,11 @@ impl Fake {
     /// Leaves only this one.
     pub(crate) fn keep(&self, id: &str) {
         self.0.lock().unwrap().breakers.retain(|other, _| other == id);
+    }
+
+    /// From now on orders wait.
+    pub(crate) fn slow_down(&self) -> Slow {
+        self.0.lock().unwrap().slow.insert(Slow::default()).clone()
     }
 
     pub(crate) fn set_health(&self, health: Health) {
@@ -175,8 +194,18 @@ impl Control for Fake {
             OrderKind::Bypass => ("bypass", "bypassed"),
             OrderKind::Lift => ("lift", "open"),
         };
+        let slow = self.0.lock().unwrap().slow.clone();
+        if let Some(slow) = &slow {
+            slow.begun.notify_one();
+            slow.go_on.notified().await;
+        }
         let Order { reason, by, hold, .. } = order;
-        self.moved(phone, expected, format!("{name} because {reason} by {by} for {hold:?}"), state)
+        let moved =
+            self.moved(phone, expected, format!("{name} because {reason} by {by} for {hold:?}"), state);
+        if let Some(slow) = &slow {
+            slow.done.notify_one();
+        }
+        moved
     }
 
     async fn probe(
@@ -189,6 +218,17 @@ impl Control for Fake {
         let view = self.moved(phone, expected, format!("probe because {reason} by {by}"), "open")?;
         Ok((self.0.lock().unwrap().health.clone(), view))
     }
+}
+
+/// The admin API in front of these breakers.
+pub(crate) fn router(fake: Fake, access: Access, ready: Result<(), String>) -> axum::Router {
+    admin::router(Admin {
+        control: fake,
+        access,
+        ready: Arc::new(move || ready.clone()),
+        metrics: Arc::new(|| "sendfuse_up 1\n".to_owned()),
+        config: Arc::new(|| json!({"mode": "enforce"})),
+    })
 }
 
 /// What [`Server::ask`] got.
@@ -248,13 +288,7 @@ impl Server {
 
     pub(crate) async fn start_as(access: Access, ready: Result<(), String>) -> Self {
         let fake = Fake::new();
-        let router = admin::router(Admin {
-            control: fake.clone(),
-            access,
-            ready: Arc::new(move || ready.clone()),
-            metrics: Arc::new(|| "sendfuse_up 1\n".to_owned()),
-            config: Arc::new(|| json!({"mode": "enforce"})),
-        });
+        let router = router(fake.clone(), access, ready);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, router).await });
