@@ -1,1 +1,5 @@
-//! admin
+//! The admin API and the commands that speak to it, over real sockets, in front of breakers that are made up.
+
+mod api;
+mod commands;
+mod fake;

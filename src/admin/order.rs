@@ -1,0 +1,141 @@
+//! What an operator may order, and how an order is written: a small JSON object with a reason.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+
+use super::hold::{HOLD_RULE, parse_hold};
+use super::problem::Problem;
+use crate::breakers::OrderKind;
+
+/// The longest reason, in characters.
+pub(crate) const MAX_REASON_CHARS: usize = 500;
+/// The longest name of an actor, in characters.
+pub(crate) const MAX_BY_CHARS: usize = 100;
+const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Who gives an order that does not say by whom it is.
+const UNNAMED: &str = "operator";
+
+/// The last segment of an order's path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Changes the breaker.
+    Order(OrderKind),
+    /// Checks now.
+    Probe,
+}
+
+impl Action {
+    /// All there are.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Order(OrderKind::Reset),
+        Self::Order(OrderKind::Open),
+        Self::Order(OrderKind::Bypass),
+        Self::Order(OrderKind::Lift),
+        Self::Probe,
+    ];
+
+    /// As it stands in the path.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Order(OrderKind::Reset) => "reset",
+            Self::Order(OrderKind::Open) => "open",
+            Self::Order(OrderKind::Bypass) => "bypass",
+            Self::Order(OrderKind::Lift) => "lift",
+            Self::Probe => "probe",
+        }
+    }
+
+    const fn holds(self) -> bool {
+        matches!(self, Self::Order(OrderKind::Open | OrderKind::Bypass))
+    }
+}
+
+/// The body of an order, checked.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Wish {
+    /// Never blank.
+    pub(super) reason: String,
+    /// Never blank.
+    pub(super) by: String,
+    /// Only where the action holds.
+    pub(super) hold: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    reason: Option<String>,
+    r#for: Option<String>,
+    by: Option<String>,
+}
+
+/// Reads the body of an order, up to a bound.
+pub(super) async fn read(action: Action, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
+    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
+        Ok(collected) => collected.to_bytes(),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("an order has at most {MAX_BODY_BYTES} bytes");
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
+        }
+        Err(_) => return Err(Problem::bad_request("the body broke off")),
+    };
+    // An empty one is an order without a reason, whatever its type.
+    if !bytes.is_empty() && !is_json(headers) {
+        // A page of a stranger's can post forms and plain text without asking, but not this type.
+        let detail = "an order is JSON: content-type: application/json";
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
+    }
+    check(action, &bytes)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = value.split(';').next().unwrap_or_default();
+    essence.trim().eq_ignore_ascii_case("application/json")
+}
+
+fn check(action: Action, body: &Bytes) -> Result<Wish, Problem> {
+    let body = body.trim_ascii();
+    if body.is_empty() {
+        return Err(no_reason());
+    }
+    // serde would also take an array, field by field.
+    if !body.starts_with(b"{") {
+        return Err(Problem::bad_request("an order is a JSON object"));
+    }
+    let written: Written = serde_json::from_slice(body)
+        .map_err(|error| Problem::bad_request(format!("an order has reason, for and by: {error}")))?;
+
+    let reason = trimmed(written.reason).ok_or_else(no_reason)?;
+    if reason.chars().count() > MAX_REASON_CHARS {
+        return Err(Problem::bad_request(format!("reason: at most {MAX_REASON_CHARS} characters")));
+    }
+    let by = trimmed(written.by).unwrap_or_else(|| UNNAMED.to_owned());
+    if by.chars().count() > MAX_BY_CHARS {
+        return Err(Problem::bad_request(format!("by: at most {MAX_BY_CHARS} characters")));
+    }
+    if written.r#for.is_some() && !action.holds() {
+        return Err(Problem::bad_request("for: only open and bypass hold for a time"));
+    }
+    let hold = match written.r#for {
+        Some(text) => {
+            let hold = parse_hold(&text);
+            Some(hold.ok_or_else(|| Problem::bad_request(format!("for: {HOLD_RULE}")))?)
+        }
+        None => None,
+    };
+    Ok(Wish { reason, by, hold })
+}
+
+fn trimmed(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+fn no_reason() -> Problem {
+    Problem::bad_request("an order needs a reason: {\"reason\":\"…\"}")
+}

@@ -1,0 +1,48 @@
+//! The query of `GET /v1/breakers`: which breakers, and from where on.
+
+use url::form_urlencoded;
+
+use super::problem::Problem;
+use crate::breakers::{Filter, SHOWN_STATES};
+use crate::graph::ids::{PhoneNumberId, WabaId};
+
+const DEFAULT_LIMIT: usize = 100;
+const MAX_LIMIT: usize = 1000;
+
+/// Reads the query. A key that is unknown, there twice, or without a good value is a bad request: a filter that is
+/// silently dropped would show breakers that were not asked for.
+pub(super) fn read(query: &str) -> Result<Filter, Problem> {
+    let (mut state, mut waba, mut cursor, mut limit) = (None, None, None, None);
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let again = match &*key {
+            "state" => state.replace(parse_state(&value)?).is_some(),
+            "waba" => {
+                let id =
+                    WabaId::parse(&*value).map_err(|rule| Problem::bad_request(format!("waba: {rule}")))?;
+                waba.replace(id).is_some()
+            }
+            // The last id of the page before, though callers are told no more than that it goes back as it came.
+            "cursor" => {
+                let bad = |_| Problem::bad_request("cursor: not one that an earlier page gave");
+                cursor.replace(PhoneNumberId::parse(&*value).map_err(bad)?).is_some()
+            }
+            "limit" => limit.replace(parse_limit(&value)?).is_some(),
+            _ => return Err(Problem::bad_request("the query takes state, waba, cursor and limit")),
+        };
+        if again {
+            return Err(Problem::bad_request(format!("{key} is there twice")));
+        }
+    }
+    Ok(Filter { state, waba, after: cursor, limit: limit.unwrap_or(DEFAULT_LIMIT) })
+}
+
+fn parse_state(value: &str) -> Result<&'static str, Problem> {
+    let known = SHOWN_STATES.into_iter().find(|state| *state == value);
+    known.ok_or_else(|| Problem::bad_request(format!("state: one of {}", SHOWN_STATES.join(", "))))
+}
+
+fn parse_limit(value: &str) -> Result<usize, Problem> {
+    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
+    let limit = value.parse().ok().filter(|limit| digits && (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::bad_request(format!("limit: a number from 1 to {MAX_LIMIT}")))
+}

@@ -1,0 +1,189 @@
+//! Carries out the commands that go through the admin API.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::environment::Environment;
+use super::http::{AdminApi, Call, Failure};
+use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, StatusArgs};
+use super::show::{self, clean};
+use super::view::{Breaker, Page};
+use super::{exit, explain};
+use crate::graph::ids::PhoneNumberId;
+
+const WITHIN: Duration = Duration::from_secs(15);
+/// A probe is answered when Meta has been, and Meta is given its own time.
+const PROBE_WITHIN: Duration = Duration::from_secs(120);
+const PAGE: &str = "1000";
+
+/// Carries out one command. Answers go to `out`, a failure is one line on `err`; gives the exit code, one of
+/// [`exit`]. Dropping the future drops the call, but what has been ordered stays ordered.
+pub async fn run(
+    command: ClientCommand,
+    environment: &Environment,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> u8 {
+    let done = match command {
+        ClientCommand::Status(StatusArgs { phone: Some(phone), client }) => {
+            status_of(phone, &client, environment, out).await
+        }
+        ClientCommand::Status(StatusArgs { phone: None, client }) => status(&client, environment, out).await,
+        ClientCommand::Explain(args) => explain(&args, environment, out).await,
+        ClientCommand::Reset(args) => order("reset", args, None, environment, out).await,
+        ClientCommand::Open(HoldArgs { order: args, hold }) => {
+            order("open", args, hold, environment, out).await
+        }
+        ClientCommand::Bypass(HoldArgs { order: args, hold }) => {
+            order("bypass", args, hold, environment, out).await
+        }
+        ClientCommand::Lift(args) => order("lift", args, None, environment, out).await,
+        ClientCommand::Probe(args) => order("probe", args, None, environment, out).await,
+    };
+    done.unwrap_or_else(|failure| {
+        // If stderr is gone there is nobody left to tell.
+        let _ = writeln!(err, "sendfuse: {}", clean(&failure.line));
+        failure.code
+    })
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::failed(format!("the output cannot be written: {error}"))
+    }
+}
+
+async fn status(client: &ClientArgs, environment: &Environment, out: &mut dyn Write) -> Result<u8, Failure> {
+    let api = AdminApi::new(client.admin_url.as_deref(), environment)?;
+    let items = all_items(&api).await?;
+    let breakers = items
+        .iter()
+        .map(|item| serde_json::from_str::<Breaker>(item.get()))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|_| api.not_ours())?;
+    if client.json {
+        print_json(out, &Items { items: &items })?;
+    } else if breakers.is_empty() {
+        writeln!(out, "all closed")?;
+    } else {
+        show::table(out, &breakers, environment.colours)?;
+    }
+    Ok(if breakers.iter().any(|breaker| breaker.state == "open") { exit::OPEN } else { exit::DONE })
+}
+
+#[derive(Serialize)]
+struct Items<'a> {
+    items: &'a [Box<RawValue>],
+}
+
+async fn all_items(api: &AdminApi) -> Result<Vec<Box<RawValue>>, Failure> {
+    let mut items = Vec::new();
+    let mut cursor = String::new();
+    loop {
+        let query = [("limit", PAGE), ("cursor", &cursor)];
+        let query = if cursor.is_empty() { query.get(..1).unwrap_or_default() } else { &query };
+        let body = api.call(get(&["breakers"], query)).await?;
+        let page: Page = serde_json::from_slice(&body).map_err(|_| api.not_ours())?;
+        items.extend(page.items);
+        match page.next_cursor {
+            None => return Ok(items),
+            // Would go round for ever.
+            Some(next) if next == cursor || next.is_empty() => return Err(api.not_ours()),
+            Some(next) => cursor = next,
+        }
+    }
+}
+
+async fn status_of(
+    phone: PhoneNumberId,
+    client: &ClientArgs,
+    environment: &Environment,
+    out: &mut dyn Write,
+) -> Result<u8, Failure> {
+    let api = AdminApi::new(client.admin_url.as_deref(), environment)?;
+    let (breaker, raw) = one(&api, phone).await?;
+    if client.json {
+        print_json(out, &raw)?;
+    } else {
+        show::table(out, std::slice::from_ref(&breaker), environment.colours)?;
+    }
+    breaker.exit_code().ok_or_else(|| api.not_ours())
+}
+
+async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Write) -> Result<u8, Failure> {
+    let api = AdminApi::new(args.client.admin_url.as_deref(), environment)?;
+    let (breaker, raw) = one(&api, args.phone).await?;
+    if args.client.json {
+        print_json(out, &raw)?;
+    } else {
+        explain::write(out, &breaker, environment.colours)?;
+    }
+    breaker.exit_code().ok_or_else(|| api.not_ours())
+}
+
+async fn one(api: &AdminApi, phone: PhoneNumberId) -> Result<(Breaker, Box<RawValue>), Failure> {
+    let body = api.call(get(&["breakers", phone.as_str()], &[])).await?;
+    read(api, &body)
+}
+
+#[derive(Serialize)]
+struct OrderBody<'a> {
+    reason: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+}
+
+async fn order(
+    action: &str,
+    args: OrderArgs,
+    hold: Option<String>,
+    environment: &Environment,
+    out: &mut dyn Write,
+) -> Result<u8, Failure> {
+    let api = AdminApi::new(args.client.admin_url.as_deref(), environment)?;
+    let body = OrderBody {
+        reason: &args.reason,
+        r#for: hold.as_deref(),
+        by: args.by.as_deref().or(environment.user.as_deref()),
+    };
+    let body = serde_json::to_string(&body).map_err(|error| Failure::failed(error.to_string()))?;
+    let answer = api
+        .call(Call {
+            method: Method::POST,
+            path: &["breakers", args.phone.as_str(), action],
+            query: &[],
+            body: Some(body),
+            if_match: args.if_match,
+            within: if action == "probe" { PROBE_WITHIN } else { WITHIN },
+        })
+        .await?;
+    let (breaker, raw) = read(&api, &answer)?;
+    if args.client.json {
+        print_json(out, &raw)?;
+    } else {
+        show::ordered(out, action, &breaker, environment.colours)?;
+    }
+    Ok(exit::DONE)
+}
+
+fn get<'a>(path: &'a [&'a str], query: &'a [(&'a str, &'a str)]) -> Call<'a> {
+    Call { method: Method::GET, path, query, body: None, if_match: None, within: WITHIN }
+}
+
+fn read(api: &AdminApi, body: &Bytes) -> Result<(Breaker, Box<RawValue>), Failure> {
+    let breaker = serde_json::from_slice(body).map_err(|_| api.not_ours())?;
+    let raw = serde_json::from_slice(body).map_err(|_| api.not_ours())?;
+    Ok((breaker, raw))
+}
+
+fn print_json(out: &mut dyn Write, value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(value).map_err(|error| Failure::failed(error.to_string()))?;
+    Ok(writeln!(out, "{text}")?)
+}

@@ -1,0 +1,219 @@
+//! What can be typed.
+//!
+//! Secrets have no options: what stands on a command line is seen by everyone on the machine.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::{HOLD_RULE, MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
+use crate::graph::ids::PhoneNumberId;
+
+/// A circuit-breaking reverse proxy for the WhatsApp Cloud API.
+#[derive(Debug, Parser)]
+#[command(name = "sendfuse", version, args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Exit codes: 0 done or closed, 1 failed, 2 wrong usage or bad configuration, 3 open, \
+    4 half-open, 5 held by an operator."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ConfigArgs,
+}
+
+impl Cli {
+    /// What to do: without a command, run.
+    pub fn into_command(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+/// What sendfuse can be told to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy (also without any command)
+    Run(ConfigArgs),
+    /// Validate the configuration and print what is in force, without secrets
+    Check(ConfigArgs),
+    /// Show a simulated lock from beginning to end; needs no account
+    Demo,
+    /// Run a simulated Meta to test an app against
+    Simulator(SimulatorArgs),
+    /// Ask or order a running sendfuse.
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// The configuration file; without one, defaults and the environment
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// How the simulated Meta runs.
+#[derive(Debug, Args)]
+pub struct SimulatorArgs {
+    /// Where it listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
+    pub listen: SocketAddr,
+}
+
+/// Commands that go through the admin API.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    /// Show the breakers that are not closed, or one breaker
+    Status(StatusArgs),
+    /// Say why a phone's breaker is as it is, and what would close it
+    Explain(ExplainArgs),
+    /// Close a breaker now
+    Reset(OrderArgs),
+    /// Hold a breaker open
+    Open(HoldArgs),
+    /// Let everything pass, whatever the breaker says
+    Bypass(HoldArgs),
+    /// End `open` or `bypass`
+    Lift(OrderArgs),
+    /// Check a phone's health now
+    Probe(OrderArgs),
+}
+
+/// How to reach the admin API, and how to print its answers.
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    /// Where the admin API is [env: SENDFUSE_ADMIN_URL] [default: http://127.0.0.1:8082]
+    ///
+    /// Its token comes from SENDFUSE_ADMIN_TOKEN, or from the file that SENDFUSE_ADMIN_TOKEN_FILE names.
+    #[arg(long, value_name = "URL")]
+    pub admin_url: Option<String>,
+    /// Print JSON as the admin API gives it
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// A business phone number id
+    pub phone: Option<PhoneNumberId>,
+    /// How to reach the admin API.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A business phone number id
+    pub phone: PhoneNumberId,
+    /// How to reach the admin API.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Arguments of every order.
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// A business phone number id
+    pub phone: PhoneNumberId,
+    /// Why; is kept with the order
+    #[arg(long, value_parser = parse_reason)]
+    pub reason: String,
+    /// Who gives the order [default: $USER]
+    #[arg(long, value_name = "NAME", value_parser = parse_by)]
+    pub by: Option<String>,
+    /// Only if the breaker is at this generation still
+    #[arg(long, value_name = "GENERATION")]
+    pub if_match: Option<u64>,
+    /// How to reach the admin API.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// Arguments of the orders that hold.
+#[derive(Debug, Args)]
+pub struct HoldArgs {
+    /// What every order has.
+    #[command(flatten)]
+    pub order: OrderArgs,
+    /// How long, with a unit (ms, s, m, h, d); without it, until lifted
+    #[arg(long = "for", value_name = "DURATION", value_parser = check_hold)]
+    pub hold: Option<String>,
+}
+
+fn parse_reason(text: &str) -> Result<String, String> {
+    one_to(MAX_REASON_CHARS, text)
+}
+
+fn parse_by(text: &str) -> Result<String, String> {
+    one_to(MAX_BY_CHARS, text)
+}
+
+fn one_to(most: usize, text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > most {
+        return Err(format!("1 to {most} characters"));
+    }
+    Ok(text.to_owned())
+}
+
+/// The admin API reads it again; here it is only refused early.
+fn check_hold(text: &str) -> Result<String, &'static str> {
+    parse_hold(text).map(|_| text.to_owned()).ok_or(HOLD_RULE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(Cli::into_command)
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_is_run() {
+        for (line, file) in [
+            ("sendfuse", None),
+            ("sendfuse run", None),
+            ("sendfuse --config a.toml", Some("a.toml")),
+            ("sendfuse run --config a.toml", Some("a.toml")),
+        ] {
+            let Command::Run(args) = parse(line).unwrap() else {
+                panic!("{line} is not run");
+            };
+            assert_eq!(args.config, file.map(PathBuf::from), "{line}");
+        }
+        assert!(matches!(parse("sendfuse check --config a.toml").unwrap(), Command::Check(_)));
+    }
+
+    #[test]
+    fn wrong_usage_is_exit_code_2() {
+        for bad in [
+            "sendfuse frobnicate",
+            "sendfuse --config a.toml check",
+            "sendfuse status 12x",
+            "sendfuse explain",
+            "sendfuse reset 1",
+            "sendfuse reset 1 --reason",
+            "sendfuse reset --reason x",
+            "sendfuse reset 1 --reason x --for 2h",
+            "sendfuse probe 1 --reason x --for 2h",
+            "sendfuse open 1 --reason x --for 2",
+            "sendfuse open 1 --reason x --if-match \"7\"",
+        ] {
+            assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
+        }
+        let blank = Cli::try_parse_from(["sendfuse", "reset", "1", "--reason", " "]).unwrap_err();
+        assert_eq!(blank.exit_code(), 2);
+        assert_eq!(parse("sendfuse --version").unwrap_err().exit_code(), 0);
+    }
+}
