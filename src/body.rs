@@ -165,6 +165,7 @@ enum Answer {
     Streaming(Streaming),
     Full(Bytes),
     Collected { data: Bytes, trailers: Option<Box<HeaderMap>> },
+    Resumed { first: VecDeque<Frame<Bytes>>, rest: Box<ResponseBody> },
 }
 
 #[derive(Debug)]
@@ -187,6 +188,11 @@ impl ResponseBody {
     /// `Content-Length` and chunks, as upstream did.
     pub fn collected(data: Bytes, trailers: Option<HeaderMap>) -> Self {
         Self(Answer::Collected { data, trailers: trailers.map(Box::new) })
+    }
+
+    /// A forwarded answer that was read in part: what was read, then the rest as it comes.
+    pub fn resumed(first: VecDeque<Frame<Bytes>>, rest: Self) -> Self {
+        Self(Answer::Resumed { first, rest: Box::new(rest) })
     }
 
     /// Upstream's own, as it comes. `timer` is any timer, set anew here.
@@ -232,6 +238,10 @@ impl Body for ResponseBody {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(data)))))
             }
             Answer::Full(_) => Poll::Ready(None),
+            Answer::Resumed { first, rest } => match first.pop_front() {
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => Pin::new(&mut **rest).poll_frame(cx),
+            },
             Answer::Collected { trailers, .. } => {
                 Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
             }
@@ -243,6 +253,7 @@ impl Body for ResponseBody {
             Answer::Streaming(streaming) => streaming.incoming.is_end_stream(),
             Answer::Full(data) => data.is_empty(),
             Answer::Collected { data, trailers } => data.is_empty() && trailers.is_none(),
+            Answer::Resumed { first, rest } => first.is_empty() && rest.is_end_stream(),
         }
     }
 
@@ -250,7 +261,8 @@ impl Body for ResponseBody {
         match &self.0 {
             Answer::Streaming(streaming) => streaming.incoming.size_hint(),
             Answer::Full(data) => SizeHint::with_exact(data.len() as u64),
-            Answer::Collected { .. } => SizeHint::new(),
+            // The header fields announce what upstream announced.
+            Answer::Collected { .. } | Answer::Resumed { .. } => SizeHint::new(),
         }
     }
 }

@@ -23,8 +23,8 @@ pub enum ErrorKind {
     TooLarge,
     /// The request is for another host, or for a tunnel: sendfuse is no open proxy.
     Misdirected,
-    /// sendfuse is stopping.
-    Draining,
+    /// The app broke its request off, or stalled in the middle of it.
+    BadRequest,
     /// A fault of our own.
     Internal,
 }
@@ -39,7 +39,7 @@ impl ErrorKind {
             Self::UpstreamTls => "upstream_tls",
             Self::TooLarge => "too_large",
             Self::Misdirected => "misdirected",
-            Self::Draining => "draining",
+            Self::BadRequest => "bad_request",
             Self::Internal => "internal",
         }
     }
@@ -51,7 +51,7 @@ impl ErrorKind {
             Self::UpstreamTimeout => 504,
             Self::TooLarge => 413,
             Self::Misdirected => 421,
-            Self::Draining => 503,
+            Self::BadRequest => 400,
             Self::Internal => 500,
         }
     }
@@ -69,7 +69,7 @@ impl ErrorKind {
             Self::UpstreamTls => "sendfuse could not verify the Graph API's certificate; nothing was sent",
             Self::TooLarge => "the request is larger than sendfuse accepts",
             Self::Misdirected => "sendfuse forwards to the Graph API only; it is no proxy for other hosts",
-            Self::Draining => "sendfuse is stopping; send again",
+            Self::BadRequest => "the request was not read to its end; nothing was sent",
             Self::Internal => "a fault inside sendfuse",
         }
     }

@@ -23,6 +23,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 5] = [Self::Response, Self::Webhook, Self::Probe, Self::Operator, Self::Timer];
+
     /// As it is shown.
     pub const fn name(self) -> &'static str {
         match self {

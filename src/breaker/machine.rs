@@ -143,6 +143,18 @@ pub enum TransitionKind {
 }
 
 impl TransitionKind {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::Trip,
+        Self::HalfOpen,
+        Self::Reopen,
+        Self::Close,
+        Self::Reset,
+        Self::ForceOpen,
+        Self::Bypass,
+        Self::Lift,
+    ];
+
     /// As the metrics write it.
     pub const fn name(self) -> &'static str {
         match self {

@@ -3,10 +3,10 @@
 use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Reason, Source};
 use crate::graph::error::is_lock;
-use crate::graph::ids::PhoneNumberId;
+use crate::graph::ids::{PhoneNumberId, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
 use crate::registry::Accepted;
-use crate::telemetry::Verdict;
+use crate::telemetry::events::LeakEvent;
 
 impl Breakers {
     /// Takes in what a webhook said, all facts of one post, and returns once every transition that it caused is durable (or
@@ -53,20 +53,13 @@ impl Breakers {
         };
         match lock {
             Some(error) => {
-                let before = self.0.registry.plainly_closed(status.phone);
                 let settling = self.locked_by_webhook(status.phone, about, error);
                 if let (Some(key), Some(send)) = (key, send) {
-                    if before.is_some() && self.0.registry.plainly_closed(status.phone).is_none() {
-                        inner.telemetry.detected(self.now().since(send.at));
-                    }
                     self.count_leak(key, send);
                 }
                 settling
             }
-            None => {
-                inner.telemetry.evidence(Verdict::Delivered, Source::Webhook);
-                self.apply_if_known(status.phone, Event::Proof { about })
-            }
+            None => self.apply_if_known(status.phone, Event::Proof { about }),
         }
     }
 
@@ -82,13 +75,13 @@ impl Breakers {
     }
 
     /// A message that Meta accepted and failed for the lock, once each, while its phone is held.
-    fn count_leak(&self, key: crate::graph::ids::WamidKey, send: Accepted) {
+    fn count_leak(&self, key: WamidKey, send: Accepted) {
         let Some(cell) = self.0.registry.get(send.phone) else { return };
         if send.leaked || cell.plainly_closed().is_some() {
             return;
         }
         self.0.sends.remember(key, Accepted { leaked: true, ..send });
         cell.counts.leaked();
-        self.0.telemetry.leaked();
+        self.0.telemetry.emit(LeakEvent { id: send.phone });
     }
 }

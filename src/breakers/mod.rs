@@ -27,15 +27,19 @@ pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
 
 use crate::breaker::{
-    Applied, Breaker, Context, Event, Generation, Jitter, Lease, Policy, Rejection, Shown, Transition,
-    TransitionKind,
+    Applied, Breaker, Context, Event, Generation, Jitter, Lease, Note, Policy, Rejection, Shown, Source,
+    Transition, TransitionKind,
 };
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::registry::{Admitted, Cell, Phone, Phones, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
-use crate::telemetry::{Admission, Telemetry, TransitionEvent, TrialOutcome, Verdict};
+use crate::telemetry::Telemetry;
+use crate::telemetry::events::{
+    EvidenceEvent, ProbeEvent, SendEvent, StoreEvent, TransitionEvent, TrialEvent,
+};
+use crate::telemetry::labels::{ProbeOutcome, RejectReason, Scope, TrialOutcome, Verdict};
 use crate::time::Timestamp;
 
 use view::Around;
@@ -137,7 +141,6 @@ impl Breakers {
             waiting: Mutex::default(),
         }));
         breakers.restore()?;
-        breakers.0.telemetry.store_up(true);
         let timers = Timers { breakers: breakers.clone(), due: due_receiver };
         Ok((breakers, timers, probe_receiver))
     }
@@ -158,8 +161,7 @@ impl Breakers {
             let cx = self.context(phone, &settings.policy);
             let due = cell.read(|breaker| breaker.next_due(&cx));
             inner.registry.restore(phone, cell);
-            // Nobody has dropped the receiver: it is in our caller's hands.
-            drop(inner.due.send((phone, due)));
+            self.due(phone, due);
         }
         Ok(())
     }
@@ -182,7 +184,7 @@ impl Breakers {
     /// The ordinary path: a permit if the phone is plainly closed. A local read without a lock, whatever the number of phones.
     pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
         let generation = self.0.registry.plainly_closed(phone)?;
-        self.0.telemetry.sent(Admission::Forward);
+        self.0.telemetry.emit(SendEvent::Forward);
         Some(Permit { breakers: self.clone(), phone, generation, trial: None })
     }
 
@@ -194,30 +196,29 @@ impl Breakers {
         let inner = &self.0;
         let settings = inner.settings.load();
         let cell = inner.registry.get_or_make(phone);
-        let (admission, generation, trial) = match cell.admit(phone.as_str(), self.now(), &settings.policy) {
-            Admitted::Forward(generation) => (Admission::Forward, generation, None),
+        let (event, generation, trial) = match cell.admit(phone.as_str(), self.now(), &settings.policy) {
+            Admitted::Forward(generation) => (SendEvent::Forward, generation, None),
             Admitted::Trial(generation, lease) => {
                 self.announce_due(phone, &cell, &settings.policy);
-                (Admission::Trial, generation, Some(lease))
+                (SendEvent::Trial, generation, Some(lease))
             }
             Admitted::Reject(generation, _) if settings.observe => {
                 cell.counts.would_reject();
-                (Admission::WouldReject, generation, None)
+                (SendEvent::WouldReject, generation, None)
             }
             Admitted::Reject(_, rejection) => {
                 cell.counts.rejected();
-                inner.telemetry.sent(Admission::Reject);
-                inner.telemetry.rejected(rejection.code);
+                inner.telemetry.emit(SendEvent::Reject(RejectReason::of(rejection.code)));
                 return Gate::Reject(rejection);
             }
         };
-        inner.telemetry.sent(admission);
+        inner.telemetry.emit(event);
         Gate::Forward(Permit { breakers: self.clone(), phone, generation, trial })
     }
 
     /// The outcome of a probe.
     pub async fn probed(&self, ticket: &ProbeTicket, health: Health) {
-        self.0.telemetry.probe(&health);
+        self.0.telemetry.emit(ProbeEvent { id: ticket.phone, outcome: ProbeOutcome::from(&health) });
         let waba = match &health {
             Health::Clear(entities) | Health::Blocked(entities) => entities
                 .iter()
@@ -344,10 +345,7 @@ impl Breakers {
     ) -> Result<Settling, GenerationMismatch> {
         let settings = self.0.settings.load();
         let cx = self.context(phone, &settings.policy);
-        let locked = match &event {
-            Event::Lock { reason, .. } => Some(reason.clone()),
-            _ => None,
-        };
+        let seen = Seen::of(&event, &self.0.sends);
         let (applied, commit, due, incident) = cell.update(|breaker| {
             let current = breaker.generation();
             if expected.is_some_and(|expected| expected != current) {
@@ -361,24 +359,16 @@ impl Breakers {
             let commit = applied.changed.then(|| self.put(phone, breaker, cell));
             Ok((applied, commit, breaker.next_due(&cx), breaker.incident(phone.as_str(), cx.now)))
         })?;
-        drop(self.0.due.send((phone, due)));
-        if let Some(reason) = locked {
-            self.0.telemetry.evidence(Verdict::Lock, reason.source);
-        }
-        self.count(&applied);
+        self.due(phone, due);
+        self.count(phone, seen.as_ref(), &applied);
         if let Some(lease) = applied.probe {
             let waba = self.0.phones.get(phone).waba;
             drop(self.0.probes.send(ProbeTicket { phone, waba, lease }));
         }
         Ok(match (applied.transitions.is_empty(), commit) {
             (false, Some(commit)) => {
-                let told = self.clone().settle(
-                    phone,
-                    applied.transitions,
-                    incident,
-                    commit,
-                    settings.commit_timeout,
-                );
+                let told = Told { phone, transitions: applied.transitions, incident, seen };
+                let told = self.clone().settle(told, commit, settings.commit_timeout);
                 Settling(Some(self.0.runtime.spawn(told)))
             }
             _ => Settling::default(),
@@ -391,14 +381,7 @@ impl Breakers {
     }
 
     /// Waits for the commit, then tells.
-    async fn settle(
-        self,
-        phone: PhoneNumberId,
-        transitions: Vec<Transition>,
-        incident: Option<String>,
-        commit: Commit,
-        patience: Duration,
-    ) {
+    async fn settle(self, told: Told, commit: Commit, patience: Duration) {
         let inner = &self.0;
         let durable = match tokio::time::timeout(patience, commit).await {
             Ok(Ok(Ok(()))) => Ok(()),
@@ -406,43 +389,60 @@ impl Breakers {
             Ok(Err(_)) => Err("the store has stopped".to_owned()),
             Err(_) => Err(format!("the store did not commit within {patience:?}")),
         };
-        inner.durability.note(&durable, self.now());
-        inner.telemetry.store_up(durable.is_ok());
-        if let Err(error) = durable {
-            tracing::error!(phone = %phone, %error, "a transition is not durable: it acts, but a restart may forget it");
+        if inner.durability.note(durable.is_ok(), self.now()) {
+            inner.telemetry.emit(StoreEvent { error: durable.as_ref().err().map(String::as_str) });
         }
-        for step in transitions {
-            inner.telemetry.transition(&TransitionEvent {
-                phone,
-                step: &step,
-                incident: incident.as_deref(),
+        let phone = told.phone;
+        for step in &told.transitions {
+            let detection = told.seen.as_ref().and_then(|seen| seen.accepted_at).map(|at| step.at.since(at));
+            inner.telemetry.emit(TransitionEvent {
+                scope: Scope::Phone,
+                id: phone,
+                transition: step.kind,
+                from: step.from.name(),
+                to: step.to.name(),
+                generation: step.generation.0,
+                source: step.source,
+                code: told.seen.as_ref().and_then(|seen| seen.code),
+                text: &step.text,
+                incident: told.incident.as_deref(),
+                detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });
         }
     }
 
-    fn count(&self, applied: &Applied) {
-        use crate::breaker::Note;
+    fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
         let telemetry = &self.0.telemetry;
+        if let Some(Seen { verdict, source, .. }) = seen {
+            let stale = applied.notes.contains(&Note::Stale);
+            telemetry.emit(EvidenceEvent { id, verdict: *verdict, source: *source, stale });
+        }
         for note in &applied.notes {
-            match note {
-                Note::Stale => telemetry.stale_evidence(),
-                Note::TrialConfirmed => telemetry.trial(TrialOutcome::Confirmed),
-                Note::TrialUnheard => telemetry.trial(TrialOutcome::Unheard),
-                Note::TrialLocked => telemetry.trial(TrialOutcome::Locked),
-                Note::TrialOther => telemetry.trial(TrialOutcome::OtherError),
-                Note::TrialAbandoned => telemetry.trial(TrialOutcome::Abandoned),
-                Note::TrialTimedOut => telemetry.trial(TrialOutcome::TimedOut),
+            let outcome = match note {
+                Note::TrialConfirmed => TrialOutcome::Confirmed,
+                Note::TrialUnheard => TrialOutcome::Unheard,
+                Note::TrialLocked => TrialOutcome::Locked,
+                Note::TrialOther => TrialOutcome::OtherError,
+                Note::TrialAbandoned => TrialOutcome::Abandoned,
+                Note::TrialTimedOut => TrialOutcome::TimedOut,
                 Note::ProbeLeaseOver => {
-                    telemetry.probe(&Health::Unknown(crate::graph::health::Unknown::LeaseOver))
+                    telemetry.emit(ProbeEvent { id, outcome: ProbeOutcome::UnknownLeaseOver });
+                    continue;
                 }
-                Note::ProbeIgnored => {}
-            }
+                Note::Stale | Note::ProbeIgnored => continue,
+            };
+            telemetry.emit(TrialEvent { id, outcome });
         }
     }
 
     fn announce_due(&self, phone: PhoneNumberId, cell: &Cell, policy: &Policy) {
         let cx = self.context(phone, policy);
-        drop(self.0.due.send((phone, cell.read(|breaker| breaker.next_due(&cx)))));
+        self.due(phone, cell.read(|breaker| breaker.next_due(&cx)));
+    }
+
+    fn due(&self, phone: PhoneNumberId, due: Option<Timestamp>) {
+        // Without a receiver the program is stopping, and nothing becomes due any more.
+        let _ = self.0.due.send((phone, due));
     }
 
     fn tick(&self, phone: PhoneNumberId) {
@@ -454,6 +454,35 @@ impl Breakers {
             drop(self.0.store.put(Table::Breakers, record::key(phone), None));
         }
     }
+}
+
+/// Evidence as it is counted and told.
+struct Seen {
+    verdict: Verdict,
+    source: Source,
+    code: Option<i64>,
+    /// When Meta accepted the send that it is about.
+    accepted_at: Option<Timestamp>,
+}
+
+impl Seen {
+    fn of(event: &Event, sends: &Sends) -> Option<Self> {
+        let (verdict, source, code, about) = match event {
+            Event::Lock { about, reason } => (Verdict::Lock, reason.source, Some(reason.code), about),
+            Event::Proof { about } => (Verdict::Delivered, Source::Webhook, None, about),
+            _ => return None,
+        };
+        let accepted_at = about.key().and_then(|key| sends.get(key)).map(|send| send.at);
+        Some(Self { verdict, source, code, accepted_at })
+    }
+}
+
+/// What a settling has to tell.
+struct Told {
+    phone: PhoneNumberId,
+    transitions: Vec<Transition>,
+    incident: Option<String>,
+    seen: Option<Seen>,
 }
 
 impl fmt::Debug for Breakers {
@@ -496,16 +525,19 @@ impl Future for Settling {
 pub(crate) struct Durability(Mutex<Option<(Timestamp, u64)>>);
 
 impl Durability {
-    fn note(&self, outcome: &Result<(), String>, now: Timestamp) {
+    /// Notes the outcome of a commit; says whether that changes anything.
+    fn note(&self, durable: bool, now: Timestamp) -> bool {
         let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *lost = match (outcome, *lost) {
-            (Ok(()), _) => None,
-            (Err(_), None) => Some((now, 1)),
-            (Err(_), Some((since, count))) => Some((since, count + 1)),
+        let before = *lost;
+        *lost = match (durable, before) {
+            (true, _) => None,
+            (false, None) => Some((now, 1)),
+            (false, Some((since, count))) => Some((since, count + 1)),
         };
+        before.is_some() == durable
     }
 
-    /// Since when they do not, and how many were affected.
+    /// Since when transitions are not durable, and how many were affected.
     fn lost(&self) -> Option<(Timestamp, u64)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -3,6 +3,7 @@
 //! `parse` turns arguments into values, `environment` does the same with the few variables that matter here. `client`
 //! carries a command out: `http` calls, `view` reads the answer, `show` and `explain` write it for people.
 
+
 pub mod client;
 pub mod environment;
 mod explain;

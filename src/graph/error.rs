@@ -100,6 +100,8 @@ impl<'de> Object<'de> for ErrorData<'de> {
         }
         Ok(())
     }
+}
+
 /// Whether a code means that the account is locked: these open a breaker.
 pub const fn is_lock(code: i64) -> bool {
     matches!(code, ACCOUNT_LOCKED | POLICY_BLOCK)

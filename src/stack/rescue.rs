@@ -38,7 +38,7 @@ impl<S> Layer<S> for RescueLayer {
 
 /// See [`RescueLayer`].
 #[derive(Clone)]
-pub struct Rescue<S> {
+pub(super) struct Rescue<S> {
     ids: Arc<RequestIds>,
     inner: S,
 }
@@ -64,7 +64,7 @@ where
 
 pin_project! {
     /// A call on its way, that cannot fail any more.
-    pub struct RescueFuture<F> {
+    pub(super) struct RescueFuture<F> {
         ids: Arc<RequestIds>,
         #[pin]
         inner: CatchUnwind<AssertUnwindSafe<F>>,
@@ -157,12 +157,18 @@ mod tests {
     #[tokio::test]
     async fn every_error_is_whole_and_in_graphs_shape() {
         use ErrorKind::{
-            BadRequest, Draining, Internal, Misdirected, TooLarge, UpstreamReset, UpstreamTimeout, UpstreamTls,
+            BadRequest, Internal, Misdirected, TooLarge, UpstreamReset, UpstreamTimeout, UpstreamTls,
             UpstreamUnreachable,
         };
         for kind in [
-            UpstreamUnreachable, UpstreamTimeout, UpstreamReset, UpstreamTls, TooLarge, BadRequest, Misdirected,
-            Draining, Internal,
+            UpstreamUnreachable,
+            UpstreamTimeout,
+            UpstreamReset,
+            UpstreamTls,
+            TooLarge,
+            BadRequest,
+            Misdirected,
+            Internal,
         ] {
             let response = answer(kind, "7");
             assert_eq!(response.status().as_u16(), kind.status());

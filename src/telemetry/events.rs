@@ -6,10 +6,10 @@
 use std::time::Duration;
 
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, Source, Transition, TrialOutcome, Verdict,
-    WebhookResult,
+    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
 };
 use super::metrics::Metrics;
+use crate::breaker::{Source, TransitionKind};
 use crate::graph::ids::PhoneNumberId;
 
 /// An event.
@@ -88,7 +88,7 @@ pub struct TransitionEvent<'a> {
     /// Which one.
     pub id: PhoneNumberId,
     /// The move.
-    pub transition: Transition,
+    pub transition: TransitionKind,
     /// The state before, as shown.
     pub from: &'static str,
     /// The state now, as shown.
@@ -110,14 +110,14 @@ pub struct TransitionEvent<'a> {
 impl TransitionEvent<'_> {
     const fn meaning(&self) -> &'static str {
         match self.transition {
-            Transition::Trip => "sends are stopped",
-            Transition::HalfOpen => "trial sends may pass",
-            Transition::Reopen => "sends are stopped again",
-            Transition::Close => "sends flow again",
-            Transition::Reset => "reset by an operator: sends flow again",
-            Transition::ForceOpen => "sends are stopped by an operator",
-            Transition::Bypass => "sends flow by an operator's order",
-            Transition::Lift => "an operator's order is over",
+            TransitionKind::Trip => "sends are stopped",
+            TransitionKind::HalfOpen => "trial sends may pass",
+            TransitionKind::Reopen => "sends are stopped again",
+            TransitionKind::Close => "sends flow again",
+            TransitionKind::Reset => "reset by an operator: sends flow again",
+            TransitionKind::ForceOpen => "sends are stopped by an operator",
+            TransitionKind::Bypass => "sends flow by an operator's order",
+            TransitionKind::Lift => "an operator's order is over",
         }
     }
 }
@@ -144,8 +144,14 @@ impl Event for TransitionEvent<'_> {
             };
         }
         match self.transition {
-            Transition::Trip | Transition::Reopen | Transition::ForceOpen | Transition::Bypass => line!(warn),
-            Transition::HalfOpen | Transition::Close | Transition::Reset | Transition::Lift => line!(info),
+            TransitionKind::Trip
+            | TransitionKind::Reopen
+            | TransitionKind::ForceOpen
+            | TransitionKind::Bypass => line!(warn),
+            TransitionKind::HalfOpen
+            | TransitionKind::Close
+            | TransitionKind::Reset
+            | TransitionKind::Lift => line!(info),
         }
         metrics.transitions.add((self.transition, self.source, self.scope));
         if let Some(time) = self.detection {

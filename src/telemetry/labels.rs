@@ -1,5 +1,6 @@
 //! The values that labels can have. They are enums, so no request can invent a series.
 
+use crate::breaker::{Source, TransitionKind};
 use crate::graph::error::{ACCOUNT_LOCKED, POLICY_BLOCK};
 use crate::graph::health::{Health, Unknown};
 
@@ -85,44 +86,6 @@ impl RejectReason {
 }
 
 label! {
-    /// A breaker's move, or an operator's order on it.
-    Transition = "transition" {
-        /// closed → open
-        Trip = "trip",
-        /// open → half-open
-        HalfOpen = "half_open",
-        /// half-open → open
-        Reopen = "reopen",
-        /// half-open → closed, by what was shown.
-        Close = "close",
-        /// any → closed, by an operator.
-        Reset = "reset",
-        /// Held open by an operator.
-        ForceOpen = "force_open",
-        /// Held closed by an operator.
-        Bypass = "bypass",
-        /// `force_open` or `bypass` is over: lifted, or expired.
-        Lift = "lift",
-    }
-}
-
-label! {
-    /// Where a transition or its evidence comes from.
-    Source = "source" {
-        /// The answer to a send.
-        Response = "response",
-        /// A webhook.
-        Webhook = "webhook",
-        /// A health check.
-        Probe = "probe",
-        /// An order.
-        Operator = "operator",
-        /// Time that has passed.
-        Timer = "timer",
-    }
-}
-
-label! {
     /// What a breaker is about.
     Scope = "scope" {
         /// One phone.
@@ -195,6 +158,8 @@ label! {
     TrialOutcome = "outcome" {
         /// Its `sent`, `delivered` or `read` came.
         Confirmed = "confirmed",
+        /// Taken for confirmed: it was accepted, and no webhook ever comes here.
+        Unheard = "unheard",
         /// It failed with 131031 or 368.
         Locked = "locked",
         /// It failed with another code, which proves nothing.
@@ -209,24 +174,34 @@ label! {
 label! {
     /// How a request to the webhook listener ended.
     WebhookResult = "result" {
-        /// Taken in and answered here.
+        /// A post was heard, and answered 200 here.
         Accepted = "accepted",
-        /// Taken in, and the app has answered.
+        /// A post was heard, and the app said 2xx to it.
         Relayed = "relayed",
-        /// Taken in, but the app could not be reached.
+        /// A post was heard, and the app said something else to it: Meta will repeat it.
+        AppRefused = "app_refused",
+        /// A post was heard or a handshake came, and the app gave no answer: Meta will repeat it.
         RelayFailed = "relay_failed",
-        /// Bad signature, or none.
-        Unauthorized = "unauthorized",
-        /// Signed, but nothing that we can read.
+        /// Signed, but not readable; answered 200 here or by the app.
         Unreadable = "unreadable",
-        /// Beyond the limit.
+        /// No signature, a malformed one, or two that differ.
+        Unsigned = "unsigned",
+        /// No configured secret makes this signature of this body. Also when none is configured.
+        Forged = "forged",
+        /// Larger than 3 MiB.
         TooLarge = "too_large",
-        /// Its body did not come in time.
+        /// The body was not there in time.
         TimedOut = "timed_out",
-        /// A handshake that was answered.
+        /// The body ended early.
+        Broken = "broken",
+        /// The bodies that are being read already fill the memory set aside for them: Meta will repeat it.
+        Busy = "busy",
+        /// A handshake with the right token.
         Handshake = "handshake",
-        /// A handshake with a wrong token, or none.
+        /// A handshake with a wrong one, or a `GET` that is none.
         HandshakeRefused = "handshake_refused",
+        /// Another path or method.
+        Misdirected = "misdirected",
     }
 }
 
@@ -239,3 +214,24 @@ label! {
         Refused = "refused",
     }
 }
+
+/// The breaker's own words are labels as they are.
+macro_rules! label_of_the_breaker {
+    ($type:ident = $key:literal) => {
+        impl Label for $type {
+            const KEY: &'static str = $key;
+            const ALL: &'static [Self] = &Self::ALL;
+
+            fn name(self) -> &'static str {
+                self.name()
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+label_of_the_breaker!(TransitionKind = "transition");
+label_of_the_breaker!(Source = "source");

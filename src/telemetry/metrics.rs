@@ -5,9 +5,9 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use super::codes;
 use super::families::{Counters, counter, gauge, histogram, opts, register};
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, Source, Transition, TrialOutcome, Verdict,
-    WebhookResult,
+    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
 };
+use crate::breaker::{Source, TransitionKind};
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
@@ -44,7 +44,7 @@ pub struct Metrics {
     pub(super) rejected_sends: Counters<(RejectReason,)>,
     pub(super) leaked_sends: IntCounter,
     graph_errors: Box<[IntCounter]>,
-    pub(super) transitions: Counters<(Transition, Source, Scope)>,
+    pub(super) transitions: Counters<(TransitionKind, Source, Scope)>,
     pub(super) evidence: Counters<(Verdict, Source)>,
     pub(super) stale_evidence: IntCounter,
     pub(super) detection: Histogram,

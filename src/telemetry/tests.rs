@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::events::*;
 use super::labels::*;
 use super::*;
+use crate::breaker::{Source, TransitionKind};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::PhoneNumberId;
 
@@ -193,7 +194,7 @@ fn trip() -> TransitionEvent<'static> {
     TransitionEvent {
         scope: Scope::Phone,
         id: phone(),
-        transition: Transition::Trip,
+        transition: TransitionKind::Trip,
         from: "closed",
         to: "open",
         generation: 7,
@@ -208,7 +209,7 @@ fn trip() -> TransitionEvent<'static> {
 #[test]
 fn every_combination_of_a_transition_has_its_own_series() {
     let telemetry = &Telemetry::new();
-    for &transition in Transition::ALL {
+    for &transition in TransitionKind::ALL {
         for &source in Source::ALL {
             let (name, source_name) = (transition.name(), source.name());
             assert_eq!(
@@ -251,7 +252,7 @@ fn a_transition_is_one_line_with_its_evidence() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 
-    let close = TransitionEvent { transition: Transition::Close, code: None, incident: None, ..trip() };
+    let close = TransitionEvent { transition: TransitionKind::Close, code: None, incident: None, ..trip() };
     let text = logs::tests::logged(logs::Format::Text, None, || telemetry.emit(close));
     assert!(text.contains("INFO") && !text.contains("code=") && text.lines().count() == 1, "{text}");
 }

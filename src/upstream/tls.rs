@@ -63,9 +63,7 @@ fn tls(options: &UpstreamOptions) -> Result<Tls, SetupError> {
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(host.to_owned()).map_err(|_| SetupError::Url(url.to_string()))?;
     let roots = match &options.ca_file {
-        Some(path) => {
-            authorities(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?
-        }
+        Some(path) => authorities(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
     };
     let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))

@@ -15,7 +15,6 @@
 mod handshake;
 mod intake;
 mod relay;
-mod result;
 mod signature;
 
 use std::convert::Infallible;
@@ -38,9 +37,9 @@ use url::Url;
 pub use self::intake::MAX_BODY;
 use self::intake::{Intake, IntakeError};
 pub use self::relay::{CaFileError, Relay};
-pub use self::result::WebhookResult;
 use crate::breakers::Breakers;
 use crate::graph::webhook::Unreadable;
+pub use crate::telemetry::labels::WebhookResult;
 
 /// What can be changed while the listener runs.
 #[derive(Clone, Default)]

@@ -48,7 +48,8 @@ impl Ahead {
     /// The whole body, if it is not longer than what is read ahead.
     pub(super) fn whole(&self) -> Option<Vec<u8>> {
         self.rest.is_none().then(|| {
-            let data: Vec<&[u8]> = self.frames.iter().filter_map(Frame::data_ref).map(AsRef::as_ref).collect();
+            let data: Vec<&[u8]> =
+                self.frames.iter().filter_map(Frame::data_ref).map(AsRef::as_ref).collect();
             data.concat()
         })
     }

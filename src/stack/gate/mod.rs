@@ -30,7 +30,7 @@ use crate::breakers::Breakers;
 use crate::error::ProxyError;
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::route::Route;
-use crate::prober::tokens::Tokens;
+use crate::prober::Tokens;
 use crate::telemetry::Telemetry;
 
 /// What the gate works with; one for all connections.
@@ -40,7 +40,7 @@ pub(super) struct Parts {
     pub(super) telemetry: Telemetry,
     /// How rejections look; see [`Rejecting`].
     pub(super) rejecting: arc_swap::ArcSwap<Rejecting>,
-    pub(super) ids: RequestIds,
+    pub(super) ids: Arc<RequestIds>,
     /// Sends whose app has hung up, on their way to their verdict.
     pub(super) tasks: TaskTracker,
 }
@@ -75,16 +75,24 @@ pub(super) struct Gate<S> {
 
 /// What the gate stands before.
 pub(super) trait Forward:
-    Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = ProxyError, Future: Send + 'static>
-    + Clone
+    Service<
+        Request<RequestBody>,
+        Response = Response<ResponseBody>,
+        Error = ProxyError,
+        Future: Send + 'static,
+    > + Clone
     + Send
     + 'static
 {
 }
 
 impl<S> Forward for S where
-    S: Service<Request<RequestBody>, Response = Response<ResponseBody>, Error = ProxyError, Future: Send + 'static>
-        + Clone
+    S: Service<
+            Request<RequestBody>,
+            Response = Response<ResponseBody>,
+            Error = ProxyError,
+            Future: Send + 'static,
+        > + Clone
         + Send
         + 'static
 {

@@ -14,6 +14,7 @@ use crate::breakers::{Permit, Settling};
 use crate::error::ProxyError;
 use crate::graph::answer::{self, Answer};
 use crate::graph::error::is_lock;
+use crate::telemetry::events::GraphErrorEvent;
 
 /// The most bytes of an answer that are read before it is released. Meta's answers to sends have some hundred.
 pub(super) const CAP: usize = 256 * 1024;
@@ -89,12 +90,14 @@ fn judge(
         credentials.learned(parts);
         return permit.accepted(answer.wamids.iter().map(AsRef::as_ref));
     };
-    parts.telemetry.graph_error(error.code);
+    parts.telemetry.emit(GraphErrorEvent(error.code));
     if !is_lock(error.code) {
         return permit.other();
     }
     // Meta let the token pass, and refused the account.
     credentials.learned(parts);
-    let text = error.details.as_deref().unwrap_or(&error.message).to_owned();
+    // `(#131031) Business Account locked`: the number is said already.
+    let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
+    let text = title.to_owned();
     permit.locked(error.code, text, error.fbtrace_id.as_deref().map(str::to_owned))
 }

@@ -14,6 +14,7 @@ use crate::breakers::{Gate, Permit};
 use crate::error::ProxyError;
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::route::{Endpoint, is_read_receipt};
+use crate::telemetry::events::OverheadEvent;
 
 /// Rejects, or forwards and watches the answer.
 ///
@@ -50,7 +51,7 @@ pub(super) async fn send<S: Forward>(
     let collected = observe::collect(body).await?;
     let after = Instant::now();
     let answer = observe::observe(&parts, head, collected, permit, &credentials).await;
-    parts.telemetry.overhead(before + after.elapsed());
+    parts.telemetry.emit(OverheadEvent(before + after.elapsed()));
     Ok(answer)
 }
 
