@@ -244,7 +244,7 @@ async fn a_flipped_bit_never_panics_and_never_changes_what_is_read() {
         // every offset in a page.
         let flags = (0..8).map(|bit| (9, bit));
         let header = (0..320).map(|place| (place, (place + 1) % 8));
-        let rest = (320..whole.len()).step_by((whole.len() / 300) | 1).map(|place| (place, place % 8));
+        let rest = (320..whole.len()).step_by((whole.len() / 100) | 1).map(|place| (place, place % 8));
         for (place, bit) in flags.chain(header).chain(rest).filter(|flip| *flip != CURRENT_SLOT) {
             let mut damaged = whole.clone();
             damaged[place] ^= 1 << bit;
