@@ -44,6 +44,10 @@ struct House {
 
 impl House {
     async fn new(relay_to: Option<Url>) -> Self {
+        Self::with(relay_to, Relay::new(None).unwrap()).await
+    }
+
+    async fn with(relay_to: Option<Url>, relay: Relay) -> Self {
         let settings = Arc::new(ArcSwap::from_pointee(WebhookSettings {
             path: "/webhook".to_owned(),
             app_secrets: vec!["".into(), "first".into(), "second".into()],
@@ -58,7 +62,7 @@ impl House {
         let service = WebhookService::new(
             Arc::clone(&settings),
             ear.clone(),
-            Relay::new(None).unwrap(),
+            relay,
             Arc::new(move |result| {
                 list.lock().unwrap().push(result);
                 bell.notify_one();
@@ -493,6 +497,39 @@ async fn the_apps_answer_goes_back_as_it_is() {
         requests.recv().await.unwrap();
         assert!(requests.try_recv().is_err(), "a redirect was followed, or the post repeated");
     }
+}
+
+#[tokio::test]
+async fn an_app_behind_tls_has_to_be_the_one_that_was_named() {
+    let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca_file = folder.path().join("ca.pem");
+    std::fs::write(&ca_file, key.cert.pem()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![key.cert.der().clone()], key.signing_key.serialize_der().try_into().unwrap())
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("https://{}/", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            // Who does not believe us hangs up.
+            let Ok(mut socket) = acceptor.accept(socket).await else { continue };
+            let mut bytes = Vec::new();
+            while !is_whole(&bytes) && socket.read_buf(&mut bytes).await.unwrap() > 0 {}
+            socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecret").await.unwrap();
+            socket.shutdown().await.unwrap();
+        }
+    });
+
+    let house = House::with(Some(url.clone()), Relay::new(Some(&ca_file)).unwrap()).await;
+    assert_eq!(house.ask(post(&sign("first", BODY), BODY)).await.body, "secret");
+    let stranger = House::new(Some(url)).await;
+    stranger.ask(post(&sign("first", BODY), BODY)).await.is_our_own(502);
 }
 
 #[tokio::test]
