@@ -107,8 +107,6 @@ fn write(response: &mut Response, problem: &Problem, instance: &str) {
         generation: problem.generation,
     };
     *response.body_mut() = Body::from(serde_json::to_vec(&written).unwrap_or_default());
-    let headers = response.headers_mut();
-    // That of the body which has just been replaced.
-    headers.remove(header::CONTENT_LENGTH);
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    let json = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
 }
