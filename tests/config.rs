@@ -138,7 +138,7 @@ fn every_key_can_be_set() {
             trial_grace = "9s"
             reject_status = 404
             retry_after = true
-            skew = "0ms"
+            skew = "14ms"
             spread = "phone"
             [probe]
             interval = "10s"
@@ -198,7 +198,7 @@ fn every_key_can_be_set() {
     expected.breaker.trial_grace = seconds(9);
     expected.breaker.reject_status = 404;
     expected.breaker.retry_after = true;
-    expected.breaker.skew = seconds(0);
+    expected.breaker.skew = Duration::from_millis(14);
     expected.probe.interval = seconds(10);
     expected.probe.max_interval = seconds(5400);
     expected.probe.timeout = seconds(11);
@@ -212,21 +212,16 @@ fn every_key_can_be_set() {
     expected.log.format = LogFormat::Json;
     assert_eq!(config, expected);
 
-    // What is shown loads again, and but for the secrets and the hidden query it is the same.
-    let mut shown = load(&config.to_toml_redacted(), &[]).err().map(|problems| problems.to_string());
-    // Both tokens are shown as the same three stars.
-    assert_eq!(
-        shown.take().as_deref(),
-        Some("admin.read_token: must differ from admin.token: who may only read could give orders")
-    );
-    config.to_json_redacted().as_object().unwrap().get("breaker").unwrap();
+    // What is shown loads again, and but for what is hidden it is the same.
     expected.admin.read_token = None;
     let shown = load(&expected.to_toml_redacted(), &[]).unwrap();
-    assert_eq!(shown.to_toml_redacted(), expected.to_toml_redacted());
-    assert_eq!(
-        (shown.breaker, shown.proxy, shown.upstream),
-        (expected.breaker, expected.proxy, expected.upstream)
-    );
+    let hidden = || Secret::new("***");
+    expected.admin.token = Some(hidden());
+    expected.webhook.app_secrets = vec![hidden(), hidden()];
+    expected.webhook.verify_token = Some(hidden());
+    expected.webhook.relay_to = Some("https://app.example/hook?***".parse().unwrap());
+    expected.probe.tokens.insert("12345678901234567890".to_owned(), hidden());
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -794,8 +789,11 @@ async fn a_file_behind_a_link_into_another_directory_is_seen() {
 async fn a_change_is_not_lost_when_the_wait_is_dropped() {
     let (_directory, file, mut watcher) = watched("a");
     fs::write(&file, "b").unwrap();
-    // Long enough to notice, too short to tell.
-    tokio::time::timeout(Duration::from_millis(150), file_changed(&mut watcher)).await.expect_err("settling");
+    // Each time long enough to notice, too short to tell. One write stirs more than once.
+    for _ in 0..4 {
+        let wait = tokio::time::timeout(Duration::from_millis(100), file_changed(&mut watcher));
+        wait.await.expect_err("settling");
+    }
     must_change(&mut watcher).await;
 }
 
