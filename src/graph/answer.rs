@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::error::GraphError;
+use serde::de::MapAccess;
+
+use super::error::{ErrorFields, GraphError};
+use super::ids::MAX_WAMID_BYTES;
+use super::lenient::{self, Object, Value};
 
 /// What an answer to a send says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,8 +17,180 @@ pub struct Answer<'a> {
     pub wamids: Vec<Cow<'a, str>>,
 }
 
-/// Reads a decoded answer body. `None`: not JSON, or not of this shape.
+/// Reads a decoded answer body. `None`: not JSON, or not of this shape: neither an error with a code nor `messages`, such
+/// as the answer to a read receipt, or the sealed one of `/messages_encrypted`.
+///
+/// Where both are there, both are returned. Of two `code`s in one error the last counts, an unreadable one too.
 pub fn read(body: &[u8]) -> Option<Answer<'_>> {
-    let _ = body;
-    todo!()
+    match lenient::text_of(body) {
+        Cow::Borrowed(text) => parse(text),
+        Cow::Owned(text) => parse(&text).map(Answer::into_owned),
+    }
+}
+
+fn parse(text: &str) -> Option<Answer<'_>> {
+    let fields: Fields<'_> = lenient::document(text)?;
+    (fields.answer.error.is_some() || fields.has_messages).then_some(fields.answer)
+}
+
+impl Answer<'_> {
+    fn into_owned(self) -> Answer<'static> {
+        Answer {
+            error: self.error.map(GraphError::into_owned),
+            wamids: self.wamids.into_iter().map(|wamid| Cow::Owned(wamid.into_owned())).collect(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields<'a> {
+    answer: Answer<'a>,
+    has_messages: bool,
+}
+
+impl<'de> Object<'de> for Fields<'de> {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"error" => {
+                let error = value.object::<ErrorFields<'de>>()?.and_then(ErrorFields::into_error);
+                // A second, unreadable `error` does not hide the first.
+                self.answer.error = error.or(self.answer.error.take());
+            }
+            b"messages" => {
+                let wamids = &mut self.answer.wamids;
+                let id = |message: Option<Message<'de>>| message.and_then(|message| message.id);
+                self.has_messages |= value.list(|message| {
+                    wamids.extend(id(message).filter(|id| !id.is_empty() && id.len() <= MAX_WAMID_BYTES));
+                })?;
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Message<'a> {
+    id: Option<Cow<'a, str>>,
+}
+
+impl<'de> Object<'de> for Message<'de> {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"id" => self.id = value.text()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::hostile::{ACCEPTED, LOCKED};
+
+    fn code(body: &str) -> Option<i64> {
+        read(body.as_bytes())?.error.map(|error| error.code)
+    }
+
+    #[test]
+    fn a_lock_is_read_with_its_words() {
+        let error = read(LOCKED.as_bytes()).unwrap().error.unwrap();
+        assert_eq!(error.code, 131_031);
+        assert_eq!(error.message, "(#131031) Business Account locked");
+        assert_eq!(error.details.as_deref(), Some("Business account has been locked."));
+        assert_eq!(error.fbtrace_id.as_deref(), Some("Az8or2yhqkZfEZ-_4Qn_Bam"));
+    }
+
+    #[test]
+    fn an_accepted_send_has_its_wamids() {
+        let answer = read(ACCEPTED.as_bytes()).unwrap();
+        assert_eq!(answer.error, None);
+        assert_eq!(answer.wamids, ["wamid.HBgLMTY1MDM4Nzk0MzkVAgARGBI1RjQyNUE3NEYxMzAzMzQ5MkEA"]);
+        assert!(matches!(answer.wamids.first(), Some(Cow::Borrowed(_))));
+    }
+
+    #[test]
+    fn the_code_is_found_whatever_is_around_it() {
+        for body in [
+            r#"{"error":{"code":"131031"}}"#,
+            r#"{"error":{"code":131031.0}}"#,
+            r#"{"error":{"code":131031,"error_data":null}}"#,
+            r#"{"error":{"code":131031,"error_data":"{\"details\":\"x\"}"}}"#,
+            r#"{"error":{"code":131031,"error_data":["x"]}}"#,
+            r#"{"error":{"code":131031,"error_data":{"details":{"x":[1]}}}}"#,
+            r#"{"error":{"code":131031,"message":{"text":"x"},"fbtrace_id":17,"type":false}}"#,
+            r#"{"error":{"code":131031,"title":"Business Account locked","message":"x"}}"#,
+            r#"{"error":{"message":"cut \ud83d","code":131031}}"#,
+            r#"{"error":{"error_subcode":2494055,"is_transient":false,"new":{"a":[{}]},"code":131031}}"#,
+            r#"{"error":{"code":368,"code":131031}}"#,
+            r#"{"error":{"code":131031},"error":"x"}"#,
+            r#"{"messages":{"id":5},"contacts":7,"error":{"code":131031}}"#,
+            "\u{FEFF} \r\n {\"error\":{\"code\":131031}} \r\n",
+        ] {
+            assert_eq!(code(body), Some(131_031), "{body}");
+        }
+        let bad_bytes = b"{\"error\":{\"message\":\"\xFF\xFE\",\"code\":131031}}";
+        assert_eq!(read(bad_bytes).unwrap().error.unwrap().code, 131_031);
+    }
+
+    #[test]
+    fn no_odd_value_of_any_field_hides_the_code() {
+        let odd = ["null", "true", "0", "-1.5", "\"\"", "\"\\ud83d\"", "[]", "[[{}]]", "{}", "{\"code\":1}"];
+        let fields =
+            ["message", "type", "error_data", "error_subcode", "fbtrace_id", "title", "error_user_msg"];
+        for value in odd {
+            for field in fields {
+                for body in [
+                    format!(r#"{{"error":{{"{field}":{value},"code":131031}}}}"#),
+                    format!(r#"{{"error":{{"code":131031,"{field}":{value}}}}}"#),
+                    format!(r#"{{"{field}":{value},"messages":{value},"error":{{"code":131031}}}}"#),
+                ] {
+                    assert_eq!(code(&body), Some(131_031), "{body}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_title_stands_in_for_a_message() {
+        let answer = read(br#"{"error":{"code":1,"title":"T"}}"#).unwrap();
+        assert_eq!(answer.error.unwrap().message, "T");
+    }
+
+    #[test]
+    fn odd_messages_are_skipped() {
+        let long = "x".repeat(MAX_WAMID_BYTES + 1);
+        let body = format!(
+            r#"{{"messages":[null,7,"x",[],{{}},{{"id":null}},{{"id":""}},{{"id":"{long}"}},{{"id":"wamid.a"}},{{"id":"wamid.\/b"}}]}}"#
+        );
+        assert_eq!(read(body.as_bytes()).unwrap().wamids, ["wamid.a", "wamid./b"]);
+        assert_eq!(read(br#"{"messages":[]}"#), Some(Answer::default()));
+    }
+
+    #[test]
+    fn an_error_and_messages_are_both_told() {
+        let answer = read(br#"{"messages":[{"id":"wamid.a"}],"error":{"code":131031}}"#).unwrap();
+        assert_eq!((answer.error.unwrap().code, answer.wamids.len()), (131_031, 1));
+    }
+
+    #[test]
+    fn what_says_neither_is_nothing() {
+        for body in [
+            "",
+            "131031",
+            "<html>131031</html>",
+            "{\"error\":{\"code\":131031}",
+            "{\"error\":\"131031\"}",
+            "{\"error\":{\"message\":\"(#131031) Business Account locked\"}}",
+            "{\"error\":{\"error_subcode\":131031}}",
+            "{\"success\":true}",
+            "{\"encrypted_contents\":\"eyJ\"}",
+            "{\"messages\":null}",
+            "[{\"error\":{\"code\":131031}}]",
+            "null",
+        ] {
+            assert_eq!(read(body.as_bytes()), None, "{body}");
+        }
+    }
 }

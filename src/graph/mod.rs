@@ -3,6 +3,10 @@
 pub mod answer;
 pub mod error;
 pub mod health;
+#[cfg(test)]
+mod hostile;
 pub mod ids;
+mod lenient;
+mod receipt;
 pub mod route;
 pub mod webhook;

@@ -1,8 +1,12 @@
 //! What a request is, by its method and path.
 
+use std::borrow::Cow;
+
 use http::Method;
 
 use super::ids::PhoneNumberId;
+
+pub use super::receipt::is_read_receipt;
 
 /// What a request is to the breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,15 +35,296 @@ pub enum Endpoint {
     MessagesEncrypted,
 }
 
-/// Classifies a request by its normalised path.
+/// Classifies a request by its path (without query) as it came. It is matched as normalised: percent-encoding is undone
+/// once, an empty segment is not there, `.` and `..` are followed, and an encoded slash is a letter like any other.
+///
+/// Case of the edge and the version is ignored. Whether Graph does so is not established; but a POST on
+/// `/{id}/MESSAGES` is either a send or a call that Meta refuses as unknown, so no call that could succeed as
+/// something else is ever taken for a send, and no spelling evades an open breaker.
+///
+/// An ordinary path costs tens of nanoseconds and allocates nothing.
 pub fn route(method: &Method, path: &str) -> Route {
-    let _ = (method, path);
-    todo!()
+    let path = path.as_bytes();
+    if is_plain(path) {
+        let path = path.strip_prefix(b"/").unwrap_or(path);
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        classify(method, path.split(|&byte| byte == b'/'))
+    } else {
+        classify(method, normalised(path).iter().map(|segment| &**segment))
+    }
 }
 
-/// Whether the body of a `POST …/messages` is a read receipt (with or without typing indicator), which is no send.
-/// `content_type` and `body` as they came. What cannot be read is a send.
-pub fn is_read_receipt(content_type: Option<&str>, body: &[u8]) -> bool {
-    let _ = (content_type, body);
-    todo!()
+/// The version that a path as it came names, if any: `v23.0` of `/v23.0/106540352242922/messages`. A percent-encoded
+/// one is not found: this is for asking Meta under the version that an app uses, not for deciding.
+pub fn version(path: &str) -> Option<&str> {
+    path.split('/').find(|segment| !segment.is_empty()).filter(|segment| is_version(segment.as_bytes()))
+}
+
+fn classify<'p>(method: &Method, mut segments: impl Iterator<Item = &'p [u8]>) -> Route {
+    let mut first = segments.next();
+    if first.is_some_and(is_version) {
+        first = segments.next();
+    }
+    let Some(phone) = first.and_then(|id| PhoneNumberId::parse(id).ok()) else {
+        return Route::Other;
+    };
+    match (segments.next().and_then(endpoint), segments.next()) {
+        (Some(endpoint), None) if method == Method::POST => Route::Send { phone, endpoint },
+        _ => Route::Node(phone),
+    }
+}
+
+fn endpoint(edge: &[u8]) -> Option<Endpoint> {
+    let is = |name: &str| edge.eq_ignore_ascii_case(name.as_bytes());
+    if is("messages") {
+        Some(Endpoint::Messages)
+    } else if is("marketing_messages") {
+        Some(Endpoint::MarketingMessages)
+    } else if is("messages_encrypted") {
+        Some(Endpoint::MessagesEncrypted)
+    } else {
+        None
+    }
+}
+
+/// `v23.0`, and `v23`.
+fn is_version(segment: &[u8]) -> bool {
+    let [b'v' | b'V', number @ ..] = segment else {
+        return false;
+    };
+    let mut parts = number.split(|&byte| byte == b'.');
+    let is_number = |part: &[u8]| !part.is_empty() && part.iter().all(u8::is_ascii_digit);
+    parts.next().is_some_and(is_number) && parts.next().is_none_or(is_number) && parts.next().is_none()
+}
+
+/// Whether the path means what it says, so that there is nothing to normalise.
+fn is_plain(path: &[u8]) -> bool {
+    let mut after_slash = false;
+    for &byte in path {
+        if byte == b'%' || (after_slash && matches!(byte, b'/' | b'.')) {
+            return false;
+        }
+        after_slash = byte == b'/';
+    }
+    true
+}
+
+fn normalised(path: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut segments = Vec::new();
+    for raw in path.split(|&byte| byte == b'/') {
+        let segment = percent_decoded(raw);
+        match &*segment {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            _ => segments.push(segment),
+        }
+    }
+    segments
+}
+
+/// Undoes percent-encoding, once. What is no `%` and two hex digits stays as it is.
+pub(super) fn percent_decoded(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr::memchr(b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    loop {
+        match rest {
+            [] => return Cow::Owned(decoded),
+            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                decoded.push(hex(*high) << 4 | hex(*low));
+                rest = after;
+            }
+            [byte, after @ ..] => {
+                decoded.push(*byte);
+                rest = after;
+            }
+        }
+    }
+}
+
+/// The value of a hex digit.
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20).wrapping_sub(b'a' - 10) & 0xF,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "106540352242922";
+
+    fn send(endpoint: Endpoint) -> Route {
+        Route::Send { phone: PhoneNumberId::parse(ID).unwrap(), endpoint }
+    }
+
+    fn node() -> Route {
+        Route::Node(PhoneNumberId::parse(ID).unwrap())
+    }
+
+    #[track_caller]
+    fn check(expected: Route, paths: &[&str]) {
+        for path in paths {
+            let path = path.replace("{id}", ID);
+            assert_eq!(route(&Method::POST, &path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn sends() {
+        use Endpoint::{MarketingMessages, Messages, MessagesEncrypted};
+        check(
+            send(Messages),
+            &[
+                "/v23.0/{id}/messages",
+                "/v23.0/{id}/messages/",
+                "/{id}/messages",
+                "/{id}/messages/",
+                "/v23/{id}/messages",
+                "/v100.12/{id}/messages",
+                "{id}/messages",
+            ],
+        );
+        check(send(MarketingMessages), &["/v23.0/{id}/marketing_messages", "/{id}/marketing_messages/"]);
+        check(send(MessagesEncrypted), &["/v23.0/{id}/messages_encrypted", "/{id}/messages_encrypted/"]);
+    }
+
+    #[test]
+    fn sends_in_disguise() {
+        check(
+            send(Endpoint::Messages),
+            &[
+                "//v23.0//{id}///messages//",
+                "/./v23.0/{id}/././messages/.",
+                "/v23.0/{id}/media/../messages",
+                "/../../{id}/messages",
+                "/v23.0/{id}/messages/x/..",
+                "/v23.0/{id}/%6Dessages",
+                "/%7623%2e0/{id}/messages",
+                "/v23.0/%31%306540352242922/messages",
+                "/v23.0/{id}/media/%2E%2e/messages",
+                "/v23.0/x/.%2e/{id}/messages",
+                "/v23.0/{id}/%2e/messages",
+                "/v23.0/{id}/x//../messages",
+                "/v23.0/{id}/MESSAGES",
+                "/V23.0/{id}/Messages",
+            ],
+        );
+    }
+
+    #[test]
+    fn other_calls_on_nodes() {
+        check(
+            node(),
+            &[
+                "/{id}",
+                "/v23.0/{id}",
+                "/v23.0/{id}/",
+                "/v23.0/{id}/media",
+                "/v23.0/{id}/register",
+                "/v23.0/{id}/messages/x",
+                "/v23.0/{id}/messages/../media",
+                "/v23.0/{id}/messages%2F",
+                "/v23.0/{id}/%2Fmessages",
+                "/v23.0/{id}/%256Dessages",
+                "/v23.0/{id}/messages%",
+                "/v23.0/{id}/messages%4",
+                "/v23.0/{id}/message",
+                "/v23.0/{id}/messages.json",
+                "/v23.0/{id}/messages%00",
+                "/v23.0/{id}/x/messages",
+            ],
+        );
+        for method in [Method::GET, Method::DELETE, Method::HEAD, Method::PUT] {
+            assert_eq!(route(&method, "/v23.0/106540352242922/messages"), node(), "{method}");
+        }
+    }
+
+    #[test]
+    fn everything_else() {
+        check(
+            Route::Other,
+            &[
+                "",
+                "/",
+                "*",
+                "//",
+                "/..",
+                "/me",
+                "/v23.0",
+                "/v23.0/",
+                "/messages",
+                "/v23.0/messages",
+                "/me/messages",
+                "/v23.0/v23.0/{id}/messages",
+                "/v23.0%2F{id}/messages",
+                "/v23.0/{id}%2Fmessages",
+                "/v/{id}/messages",
+                "/v23./{id}/messages",
+                "/v.0/{id}/messages",
+                "/v2.3.0/{id}/messages",
+                "/vx.0/{id}/messages",
+                "/23.0/{id}/messages",
+                "/v23.0/+{id}/messages",
+                "/v23.0/{id}{id}/messages",
+                "/v23.0/{id}/../messages",
+                "/v23.0/{id}x/messages",
+                "/v23.0/upload:MTphdHRhY2g=?sig=x",
+            ],
+        );
+    }
+
+    #[test]
+    fn ids_have_one_to_twenty_digits() {
+        for (digits, sends) in [(1, true), (20, true), (21, false)] {
+            let path = format!("/v23.0/{}/messages", "7".repeat(digits));
+            assert_eq!(matches!(route(&Method::POST, &path), Route::Send { .. }), sends, "{path}");
+        }
+    }
+
+    #[test]
+    fn plain_and_odd_paths_agree() {
+        for path in
+            ["/v23.0/1/messages", "/1", "/", "/me/messages", "/1/media/2", "/v1/1/messages_encrypted/"]
+        {
+            let odd = format!("/.{path}");
+            assert!(is_plain(path.as_bytes()) && !is_plain(odd.as_bytes()));
+            assert_eq!(route(&Method::POST, path), route(&Method::POST, &odd), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_found_where_there_is_one() {
+        for (path, expected) in [
+            ("/v23.0/1/messages", Some("v23.0")),
+            ("//v23/1", Some("v23")),
+            ("/v24.0", Some("v24.0")),
+            ("/1/messages", None),
+            ("/1/v23.0", None),
+            ("/visits/1", None),
+            ("/", None),
+            ("", None),
+        ] {
+            assert_eq!(version(path), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn percent_signs_are_undone_once() {
+        for (text, expected) in [
+            ("a%2Fb", "a/b"),
+            ("%2f%2F", "//"),
+            ("%252F", "%2F"),
+            ("%zz%4", "%zz%4"),
+            ("%", "%"),
+            ("%aF%4a", "\u{FFFD}J"),
+        ] {
+            assert_eq!(String::from_utf8_lossy(&percent_decoded(text.as_bytes())), expected, "{text}");
+        }
+        assert_eq!(*percent_decoded(b"%aF%Fa"), [0xAF, 0xFA]);
+    }
 }

@@ -1,7 +1,13 @@
 //! Webhook bodies: every entry, change, status and error in them.
 
+mod reading;
+#[cfg(test)]
+mod tests;
+
 use super::ids::{PhoneNumberId, WabaId};
 use crate::time::Timestamp;
+
+pub use reading::read;
 
 /// One thing that a webhook says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +25,7 @@ pub struct Status {
     pub waba: Option<WabaId>,
     /// `metadata.phone_number_id`
     pub phone: PhoneNumberId,
-    /// The message; empty if there is none.
+    /// The message; empty if there is none, or if it is longer than a message id can be.
     pub wamid: String,
     /// What became of it.
     pub kind: StatusKind,
@@ -27,7 +33,7 @@ pub struct Status {
     pub at: Option<Timestamp>,
     /// `errors[]`, of a failed one.
     pub errors: Vec<WebhookError>,
-    /// `recipient_id` or `recipient_user_id`, masked.
+    /// `recipient_id` or `recipient_user_id`, masked: `…5334`.
     pub recipient: Option<String>,
     /// What the app asked to get back.
     pub biz_opaque_callback_data: Option<String>,
@@ -57,7 +63,7 @@ pub enum StatusKind {
     Read,
     /// It failed.
     Failed,
-    /// A status that we do not know.
+    /// A status that we do not know, or none although there are errors.
     Other,
 }
 
@@ -76,9 +82,3 @@ pub struct WebhookError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the webhook's body is not readable")]
 pub struct Unreadable;
-
-/// Reads a webhook's body. Facts keep the order of the body. An element that cannot be read is skipped, the rest counts.
-pub fn read(body: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-    let _ = body;
-    todo!()
-}

@@ -1,0 +1,282 @@
+//! From a webhook's bytes to its facts.
+
+use std::borrow::Cow;
+
+use serde::de::MapAccess;
+
+use super::{ErrorFact, Fact, Status, StatusKind, Unreadable, WebhookError};
+use crate::graph::error::ErrorFields;
+use crate::graph::ids::{MAX_WAMID_BYTES, PhoneNumberId, WabaId};
+use crate::graph::lenient::{self, Object, Value, cut};
+use crate::time::Timestamp;
+
+/// The most bytes of a sentence, and of what an app gets back (Meta allows 512 characters), that are kept.
+pub(super) const MAX_SENTENCE: usize = 1024;
+pub(super) const MAX_CALLBACK_DATA: usize = 2048;
+
+/// The seconds that are taken for a time: 2001 to 2100. What is outside is another unit, or nonsense; believed, it would
+/// make old news look new.
+const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_000_000_000..4_102_444_800;
+
+/// Reads a webhook's body. Facts keep the order of the body. An element that cannot be read is skipped, the rest counts.
+///
+/// Only changes of the field `messages` say something here, and changes that name no field but look like one: Meta's
+/// older samples have the name elsewhere. `messages[]` and what they contain are what users wrote, and no evidence.
+/// A body about another `object` (the same app secret signs Instagram's webhooks) is readable and says nothing.
+///
+/// Nothing is counted off: a post is never cut at some number of updates, because the evidence may be in the last. What is
+/// kept stays proportional to the body, which the listener bounds.
+pub fn read(body: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+    let text = lenient::text_of(body);
+    let post: Post = lenient::document(&text).ok_or(Unreadable)?;
+    match post {
+        Post { is_foreign: true, .. } => Ok(Vec::new()),
+        Post { has_entries: true, facts, .. } => Ok(facts),
+        _ => Err(Unreadable),
+    }
+}
+
+/// The whole body.
+#[derive(Default)]
+struct Post {
+    is_foreign: bool,
+    has_entries: bool,
+    facts: Vec<Fact>,
+}
+
+impl<'de> Object<'de> for Post {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"object" => {
+                self.is_foreign = value.text()?.is_some_and(|object| object != "whatsapp_business_account");
+            }
+            b"entry" => {
+                let facts = &mut self.facts;
+                self.has_entries |= value.list(|entry: Option<Entry>| {
+                    facts.extend(entry.into_iter().flat_map(Entry::into_facts));
+                })?;
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// An element of `entry[]`. Its id may come after its changes, so they wait for it.
+#[derive(Default)]
+struct Entry {
+    waba: Option<WabaId>,
+    at: Option<Timestamp>,
+    facts: Vec<Fact>,
+}
+
+impl Entry {
+    fn into_facts(self) -> impl Iterator<Item = Fact> {
+        self.facts.into_iter().map(move |mut fact| {
+            match &mut fact {
+                Fact::Status(status) => status.waba = self.waba,
+                Fact::Error(error) => {
+                    error.waba = self.waba;
+                    error.at = error.at.or(self.at);
+                }
+            }
+            fact
+        })
+    }
+}
+
+impl<'de> Object<'de> for Entry {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            // Some of Meta's samples have "0" here.
+            b"id" => self.waba = value.text()?.filter(|id| id != "0").and_then(|id| WabaId::parse(&*id).ok()),
+            b"time" => self.at = value.integer()?.and_then(timestamp),
+            b"changes" => {
+                let facts = &mut self.facts;
+                value.list(|change: Option<Change<'de>>| {
+                    facts.extend(change.into_iter().flat_map(Change::into_facts));
+                })?;
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// An element of `changes[]`.
+#[derive(Default)]
+struct Change<'a> {
+    field: Option<Cow<'a, str>>,
+    value: ChangeValue,
+}
+
+impl Change<'_> {
+    fn into_facts(self) -> impl Iterator<Item = Fact> {
+        let is_ours = self.field.is_none_or(|field| field == "messages");
+        let at = self.value.at;
+        let phone = self.value.phone.filter(|_| is_ours);
+        let news = phone.map(|phone| (phone, self.value.news)).into_iter();
+        news.flat_map(move |(phone, news)| news.into_iter().map(move |news| news.into_fact(phone, at)))
+    }
+}
+
+impl<'de> Object<'de> for Change<'de> {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"field" => self.field = value.text()?,
+            b"value" => self.value = value.object()?.unwrap_or_default(),
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// `value` of a change. Its phone may come after its statuses, so they wait for it.
+#[derive(Default)]
+struct ChangeValue {
+    phone: Option<PhoneNumberId>,
+    at: Option<Timestamp>,
+    news: Vec<News>,
+}
+
+/// What a value says, before it is known of which phone.
+enum News {
+    Status(StatusFields),
+    Error(WebhookError),
+}
+
+impl News {
+    fn into_fact(self, phone: PhoneNumberId, at: Option<Timestamp>) -> Fact {
+        match self {
+            Self::Error(error) => Fact::Error(ErrorFact { waba: None, phone, at, error }),
+            Self::Status(status) => Fact::Status(Status {
+                waba: None,
+                phone,
+                wamid: status.wamid,
+                kind: status.kind.unwrap_or(StatusKind::Other),
+                at: status.at,
+                errors: status.errors,
+                recipient: status.recipient,
+                biz_opaque_callback_data: status.biz_opaque_callback_data,
+            }),
+        }
+    }
+}
+
+impl<'de> Object<'de> for ChangeValue {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        let news = &mut self.news;
+        match name {
+            b"metadata" => self.phone = value.object::<Metadata>()?.and_then(|metadata| metadata.phone),
+            b"timestamp" => self.at = value.integer()?.and_then(timestamp),
+            b"statuses" => {
+                value.list(|status: Option<StatusFields>| {
+                    news.extend(status.filter(StatusFields::says_something).map(News::Status));
+                })?;
+            }
+            b"errors" => {
+                value.list(|error| news.extend(webhook_error(error).map(News::Error)))?;
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct Metadata {
+    phone: Option<PhoneNumberId>,
+}
+
+impl<'de> Object<'de> for Metadata {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"phone_number_id" => {
+                self.phone = value.text()?.and_then(|id| PhoneNumberId::parse(id.as_bytes()).ok());
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// An element of `statuses[]`.
+#[derive(Default)]
+struct StatusFields {
+    wamid: String,
+    kind: Option<StatusKind>,
+    at: Option<Timestamp>,
+    errors: Vec<WebhookError>,
+    recipient: Option<String>,
+    biz_opaque_callback_data: Option<String>,
+}
+
+impl StatusFields {
+    fn says_something(&self) -> bool {
+        self.kind.is_some() || !self.errors.is_empty()
+    }
+}
+
+impl<'de> Object<'de> for StatusFields {
+    fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
+        match name {
+            b"id" => {
+                let wamid = value.text()?.filter(|wamid| wamid.len() <= MAX_WAMID_BYTES);
+                self.wamid = wamid.map(Cow::into_owned).unwrap_or_default();
+            }
+            b"status" => self.kind = value.text()?.map(|status| kind(&status)),
+            b"timestamp" => self.at = value.integer()?.and_then(timestamp),
+            b"errors" => {
+                let errors = &mut self.errors;
+                value.list(|error| errors.extend(webhook_error(error)))?;
+            }
+            // The number where there is one, otherwise the business-scoped id; it may come first.
+            b"recipient_id" => self.recipient = value.text()?.map(|id| masked(&id)).or(self.recipient.take()),
+            b"recipient_user_id" => {
+                self.recipient = self.recipient.take().or(value.text()?.map(|id| masked(&id)))
+            }
+            b"biz_opaque_callback_data" => {
+                let data = value.text()?;
+                self.biz_opaque_callback_data = data.map(|data| cut(&data, MAX_CALLBACK_DATA).to_owned());
+            }
+            _ => value.skip()?,
+        }
+        Ok(())
+    }
+}
+
+fn kind(status: &str) -> StatusKind {
+    match status {
+        "sent" => StatusKind::Sent,
+        "delivered" => StatusKind::Delivered,
+        "read" | "played" => StatusKind::Read,
+        "failed" => StatusKind::Failed,
+        _ => StatusKind::Other,
+    }
+}
+
+/// An error with a readable code. Its title stands in `message` too; either will do.
+fn webhook_error(error: Option<ErrorFields<'_>>) -> Option<WebhookError> {
+    let error = error?;
+    let sentence = |text: Cow<'_, str>| cut(&text, MAX_SENTENCE).to_owned();
+    Some(WebhookError {
+        code: error.code?,
+        title: error.title.or(error.message).map(sentence).unwrap_or_default(),
+        details: error.details.map(sentence),
+    })
+}
+
+fn timestamp(seconds: i64) -> Option<Timestamp> {
+    PLAUSIBLE_SECONDS.contains(&seconds).then(|| Timestamp::from_seconds(seconds))
+}
+
+/// The end of a recipient's number or id: enough to recognise somebody in a list, too little to reach them.
+fn masked(recipient: &str) -> String {
+    let length = recipient.chars().count();
+    let shown = match length {
+        8.. => 4,
+        5..8 => 2,
+        _ => 0,
+    };
+    std::iter::once('…').chain(recipient.chars().skip(length - shown)).collect()
+}
