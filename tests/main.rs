@@ -13,5 +13,6 @@ mod config;
 mod server;
 mod simulator;
 mod store;
+mod tidy;
 mod transparency;
 mod webhook;

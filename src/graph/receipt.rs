@@ -218,7 +218,7 @@ mod tests {
                 &whole(&[part("name=\"message_id\"", "wamid.x"), status.clone()]),
                 &whole(&[part("name=status", "read")]),
                 &whole(&[part("name=\"status\"", "x"), status.clone()]),
-                &format!("a preamble\r\n{}", whole(&[status.clone()])),
+                &format!("a preamble\r\n{}", whole(std::slice::from_ref(&status))),
                 "--b\r\ncontent-type: text/plain\r\ncontent-disposition: form-data; name=\"status\"\r\n\r\nread\r\n--b--",
             ],
         );

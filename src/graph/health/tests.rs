@@ -182,13 +182,14 @@ fn errors_say_why_nothing_is_known() {
 
 #[test]
 fn a_hostile_answer_is_kept_small() {
-    let long = "ü".repeat(5000);
+    let long = "ü".repeat(MAX_SENTENCE);
     let error = format!(r#"{{"error_code":1,"error_description":"{long}","possible_solution":"{long}"}}"#);
-    let errors = vec![error; 100].join(",");
+    let errors = vec![error; MAX_ERRORS + 1].join(",");
     let entity = format!(
         r#"{{"entity_type":"{long}","id":"{long}","can_send_message":"BLOCKED","errors":[{errors}]}}"#
     );
-    let Health::Blocked(entities) = read(200, answer(&vec![entity; 50].join(",")).as_bytes()) else {
+    let Health::Blocked(entities) = read(200, answer(&vec![entity; MAX_ENTITIES + 1].join(",")).as_bytes())
+    else {
         panic!("not blocked")
     };
     assert_eq!(entities.len(), MAX_ENTITIES);

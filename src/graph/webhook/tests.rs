@@ -154,6 +154,7 @@ fn recipients_are_masked() {
         (r#""recipient_user_id":"US.13491208655302741918","recipient_id":"16505551234""#, Some("…1234")),
         (r#""recipient_id":"16505551234","recipient_user_id":"US.13491208655302741918""#, Some("…1234")),
         (r#""recipient_id":null,"recipient_user_id":"US.13491208655302741918""#, Some("…1918")),
+        (r#""recipient_user_id":"US.13491208655302741918","recipient_id":null"#, Some("…1918")),
         (r#""recipient_id":"12345""#, Some("…45")),
         (r#""recipient_id":"1234""#, Some("…")),
         (r#""recipient_id":"""#, Some("…")),
