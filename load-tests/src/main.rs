@@ -157,7 +157,7 @@ fn benchmark(arguments: &Arguments) -> Result<()> {
         Some(nginx) => everyone.push(nginx),
         None => eprintln!("nginx is not installed: left out (apt-get install nginx)"),
     }
-    everyone.push(Peer::sendfuse(binary)?);
+    everyone.push(Peer::sendfuse(&binary)?);
 
     let runtime = runtime()?;
     let mut rows = Vec::new();

@@ -73,7 +73,8 @@ impl Sample {
             per_second: requests / window.as_secs_f64(),
             p50_micros: outcome.latencies.value_at_quantile(0.5) as f64,
             p99_micros: outcome.latencies.value_at_quantile(0.99) as f64,
-            cpu_seconds: resident_bytes.is_some().then(|| proxy_seconds / requests.max(1.0) * 100_000.0),
+            cpu_seconds: (resident_bytes.is_some() && requests > 0.0)
+                .then(|| proxy_seconds / requests * 100_000.0),
             resident_bytes,
             errors: outcome.errors,
             disturbance: disturbance(before, after),

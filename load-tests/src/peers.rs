@@ -45,11 +45,10 @@ impl Peer {
     }
 
     /// sendfuse, from this binary.
-    pub(crate) fn sendfuse(binary: PathBuf) -> Result<Self> {
-        if !binary.is_file() {
-            return Err(format!("{} is no file", binary.display()).into());
-        }
-        Ok(Self { version: format!("{}", binary.display()), kind: Kind::Sendfuse(binary) })
+    pub(crate) fn sendfuse(binary: &Path) -> Result<Self> {
+        // Absolute, since it is started in a directory of its own.
+        let binary = binary.canonicalize().map_err(|error| format!("{}: {error}", binary.display()))?;
+        Ok(Self { version: binary.display().to_string(), kind: Kind::Sendfuse(binary) })
     }
 
     /// As the table names it.
@@ -151,9 +150,11 @@ struct Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // TERM, not KILL: nginx's master has a worker to take along. Errors mean that it is gone already.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        if let Ok(None) = self.child.try_wait() {
+            // TERM, not KILL: nginx's master has a worker to take along.
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            let _ = self.child.wait();
+        }
     }
 }
 
