@@ -1,6 +1,7 @@
 //! sendfuse: a circuit-breaking reverse proxy for the WhatsApp Cloud API.
 
 pub mod admin;
+pub mod app;
 pub mod body;
 pub mod breaker;
 pub mod breakers;

@@ -10,5 +10,5 @@ use sendfuse::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    ExitCode::from(sendfuse::cli::run(Cli::parse().into_command()))
+    ExitCode::from(sendfuse::cli::execute(Cli::parse().into_command()))
 }

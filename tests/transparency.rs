@@ -388,7 +388,9 @@ const MEDIA: usize = 100 * 1024 * 1024;
 /// Socket buffers of three hops and the windows of HTTP/2; a proxy that collects bodies would hold all of `MEDIA`.
 const BUFFERS: usize = 32 * 1024 * 1024;
 
-fn media(flying: Arc<InFlight>) -> impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static {
+fn media(
+    flying: Arc<InFlight>,
+) -> impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send + 'static {
     let chunk = Bytes::from(vec![7; CHUNK]);
     StreamBody::new(futures_util::stream::iter((0..MEDIA / CHUNK).map(move |_| {
         flying.written(CHUNK);
@@ -417,9 +419,7 @@ async fn an_upload_of_a_hundred_megabytes_streams() {
         let mut options = upstream_options(&format!("http://{}", origin.addr));
         options.http = http;
         let proxy = proxy(Upstream::new(&options).unwrap(), Options::default()).await;
-        let app = Client::builder(TokioExecutor::new())
-            .http2_only(http == HttpVersion::Http2)
-            .build_http();
+        let app = Client::builder(TokioExecutor::new()).http2_only(http == HttpVersion::Http2).build_http();
         let request = Request::post(format!("http://{}/media", proxy.addr));
         let answer = app.request(request.body(Box::pin(media(Arc::clone(&flying)))).unwrap()).await.unwrap();
         assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), MEDIA.to_string());

@@ -276,10 +276,10 @@ impl Breakers {
     /// are not closed; and how many are in contradiction.
     pub fn counts(&self, most: usize) -> Counted {
         let now = self.now();
-        let mut counted = Counted::default();
+        let mut counted = Counted { states: SHOWN_STATES.map(|state| (state, 0)), ..Counted::default() };
         for (phone, cell) in self.0.registry.all() {
             let shown = cell.shown(now);
-            if let Some(count) = counted.states.get_mut(shown.index()) {
+            if let Some((_, count)) = counted.states.get_mut(shown.index()) {
                 *count += 1;
             }
             if shown != Shown::Closed && counted.held.len() < most {
@@ -494,8 +494,8 @@ impl fmt::Debug for Breakers {
 /// A snapshot for the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Counted {
-    /// By the order of [`SHOWN_STATES`].
-    pub states: [u64; 5],
+    /// How many are in each of [`SHOWN_STATES`].
+    pub states: [(&'static str, u64); 5],
     /// Those that are not closed, capped.
     pub held: Vec<(PhoneNumberId, &'static str)>,
     /// Health says clear and sends fail.

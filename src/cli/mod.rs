@@ -1,16 +1,23 @@
-//! The command line: what can be typed, and the commands that speak to a running sendfuse through its admin API.
+//! The command line: what can be typed, and what it does.
 //!
-//! `parse` turns arguments into values, `environment` does the same with the few variables that matter here. `client`
-//! carries a command out: `http` calls, `view` reads the answer, `show` and `explain` write it for people.
-
+//! `parse` turns arguments into values, `environment` does the same with the few variables that matter here. `run` is the
+//! proxy. `client` carries out the commands that speak to a running sendfuse: `http` calls, `view` reads the answer, `show`
+//! and `explain` write it for people.
 
 pub mod client;
 pub mod environment;
 mod explain;
 mod http;
 pub mod parse;
+mod run;
 mod show;
 mod view;
+
+use std::io::Write;
+
+pub use parse::{Cli, Command};
+
+use environment::Environment;
 
 /// Exit codes. Scripts rely on them.
 pub mod exit {
@@ -26,4 +33,27 @@ pub mod exit {
     pub const HALF_OPEN: u8 = 4;
     /// An operator holds the breaker: forced open or bypassed.
     pub const HELD: u8 = 5;
+}
+
+/// Carries out a command, on a runtime of its own; gives the exit code.
+pub fn execute(command: Command) -> u8 {
+    let (mut out, mut err) = (std::io::stdout(), std::io::stderr());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = writeln!(err, "sendfuse: no runtime: {error}");
+            return exit::FAILED;
+        }
+    };
+    runtime.block_on(async {
+        match command {
+            Command::Run(args) => run::run(args.config.as_deref(), &mut out, &mut err).await,
+            Command::Check(args) => run::check(args.config.as_deref(), &mut out, &mut err),
+            Command::Demo => exit::FAILED,
+            Command::Simulator(_) => exit::FAILED,
+            Command::Client(command) => {
+                client::run(command, &Environment::of_this_process(), &mut out, &mut err).await
+            }
+        }
+    })
 }

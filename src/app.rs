@@ -1,0 +1,410 @@
+//! The composition root: a configuration becomes wired parts, and the parts run until they are told to stop.
+//!
+//! [`App::start`] takes everything that can fail (ports, certificates, the store), so that a start is refused as a whole;
+//! [`App::run`] only ends by `stop`. [`Wired`] is the program without its sockets: tests drive it over memory.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use axum::Router;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use secrecy::SecretString;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::{Service, ServiceExt};
+
+use crate::admin::{self, Access, Admin};
+use crate::body::{RequestBody, ResponseBody};
+use crate::breaker::{NoWebhooks, Policy};
+use crate::breakers::{Breakers, ProbeTicket, Settings, Timers};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::error::ProxyError;
+use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens};
+use crate::server::{self, BindError, CertsError, Listener, Options, TlsCerts};
+use crate::stack::{Rejecting, SendPath};
+use crate::store::embedded::{Embedded, OpenError};
+use crate::store::memory::Memory;
+use crate::store::{Store, StoreError};
+use crate::telemetry::events::{StoreEvent, WebhookEvent};
+use crate::telemetry::{Scrape, Telemetry};
+use crate::upstream::{HttpVersion, SetupError, Upstream, UpstreamOptions};
+use crate::webhook::{CaFileError, Relay, WebhookService, WebhookSettings};
+
+/// Why sendfuse did not start. One line each, for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port is taken, or not ours to take.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The certificate of the TLS listener cannot be used.
+    #[error(transparent)]
+    Certs(#[from] CertsError),
+    /// The way to upstream cannot be set up.
+    #[error(transparent)]
+    Upstream(#[from] SetupError),
+    /// The authorities for the relay cannot be read.
+    #[error(transparent)]
+    Relay(#[from] CaFileError),
+    /// The data directory cannot be used, or its file is damaged.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The store's content cannot be understood.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Everything but the sockets. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub struct Wired {
+    /// The breakers.
+    pub breakers: Breakers,
+    /// The send path.
+    pub send_path: SendPath,
+    /// The webhook listener's service.
+    pub webhook: WebhookService<Breakers>,
+    telemetry: Telemetry,
+    tokens: Arc<Tokens>,
+    prober: Arc<ArcSwap<ProberSettings>>,
+    webhook_settings: Arc<ArcSwap<WebhookSettings>>,
+    admin: Arc<ArcSwap<Router>>,
+    config: Arc<ArcSwap<Config>>,
+    draining: Arc<AtomicBool>,
+}
+
+/// The tasks that a [`Wired`] needs to live.
+pub struct Tasks {
+    timers: Timers,
+    prober: Prober<Upstream, Breakers>,
+    tickets: mpsc::UnboundedReceiver<ProbeTicket>,
+}
+
+impl Tasks {
+    /// Runs them until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        tokio::join!(self.timers.run(stop.clone()), self.prober.run(self.tickets, stop));
+    }
+}
+
+impl Wired {
+    /// Wires the parts. Must be called within a tokio runtime.
+    pub fn new(
+        config: Config,
+        upstream: Upstream,
+        store: Arc<dyn Store>,
+        telemetry: Telemetry,
+        clock: Clock,
+    ) -> Result<(Self, Tasks), StartError> {
+        let (breakers, timers, tickets) = Breakers::open(store, settings(&config), telemetry.clone(), clock)?;
+        let tokens = Arc::new(Tokens::new(token_settings(&config)));
+        let prober = Arc::new(ArcSwap::from_pointee(prober_settings(&config)));
+        let send_path = SendPath::new(
+            upstream.clone(),
+            breakers.clone(),
+            Arc::clone(&tokens),
+            telemetry.clone(),
+            rejecting(&config),
+        );
+        let webhook_settings = Arc::new(ArcSwap::from_pointee(webhook_settings(&config)));
+        let counter = telemetry.clone();
+        let webhook = WebhookService::new(
+            Arc::clone(&webhook_settings),
+            breakers.clone(),
+            Relay::new(None)?,
+            Arc::new(move |result| counter.emit(WebhookEvent { result })),
+        );
+        let tasks = Tasks {
+            timers,
+            prober: Prober::new(upstream, breakers.clone(), Arc::clone(&tokens), Arc::clone(&prober)),
+            tickets,
+        };
+        let wired = Self {
+            breakers,
+            send_path,
+            webhook,
+            telemetry,
+            tokens,
+            prober,
+            webhook_settings,
+            admin: Arc::default(),
+            config: Arc::new(ArcSwap::from_pointee(config)),
+            draining: Arc::default(),
+        };
+        wired.admin.store(Arc::new(wired.admin_router()));
+        Ok((wired, tasks))
+    }
+
+    /// The admin listener's service. Follows reloads.
+    pub fn admin(
+        &self,
+    ) -> impl Service<
+        Request<Incoming>,
+        Response = Response<axum::body::Body>,
+        Error = std::convert::Infallible,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static {
+        let router = Arc::clone(&self.admin);
+        tower::service_fn(move |request: Request<Incoming>| {
+            Router::clone(&router.load()).oneshot(request.map(axum::body::Body::new))
+        })
+    }
+
+    /// Where events are counted.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// What Prometheus is told.
+    pub fn metrics(&self) -> String {
+        let counted = self.breakers.counts(self.config.load().metrics.max_phones);
+        self.telemetry.render(&Scrape {
+            breakers: counted.states,
+            phones: counted.held,
+            deaf: 0,
+            contradictions: counted.contradictions,
+        })
+    }
+
+    /// Takes another configuration over, as far as a running process can. Breakers keep their state.
+    pub fn reload(&self, new: Config) -> Result<(), StartError> {
+        let upstream = Upstream::new(&upstream_options(&new))?;
+        self.breakers.reload(settings(&new));
+        self.tokens.replace(token_settings(&new));
+        self.prober.store(Arc::new(prober_settings(&new)));
+        self.webhook_settings.store(Arc::new(webhook_settings(&new)));
+        self.send_path.reload(upstream, rejecting(&new));
+        self.config.store(Arc::new(new));
+        self.admin.store(Arc::new(self.admin_router()));
+        Ok(())
+    }
+
+    fn admin_router(&self) -> Router {
+        let config = self.config.load();
+        let secret =
+            |secret: &Option<config::Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+        let (token, read_token) = (secret(&config.admin.token), secret(&config.admin.read_token));
+        let (scraped, shown, draining) = (self.clone(), Arc::clone(&self.config), Arc::clone(&self.draining));
+        admin::router(Admin {
+            control: self.breakers.clone(),
+            access: Access::new(token.as_deref(), read_token.as_deref()),
+            ready: Arc::new(move || match draining.load(Ordering::Relaxed) {
+                true => Err("draining: the process is about to stop".to_owned()),
+                false => Ok(()),
+            }),
+            metrics: Arc::new(move || scraped.metrics()),
+            config: Arc::new(move || shown.load().to_json_redacted()),
+        })
+    }
+}
+
+/// A sendfuse that has all it needs, and can no longer fail to start.
+pub struct App {
+    wired: Wired,
+    tasks: Tasks,
+    proxy: (Listener, Options),
+    webhook: (Listener, Options),
+    admin: (Listener, Options),
+    health: Option<StoreHealth>,
+}
+
+type StoreHealth = tokio::sync::watch::Receiver<Result<(), StoreError>>;
+
+/// Where a running sendfuse can be reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Addresses {
+    /// The send path.
+    pub proxy: SocketAddr,
+    /// Webhooks.
+    pub webhook: SocketAddr,
+    /// The admin API.
+    pub admin: SocketAddr,
+}
+
+impl App {
+    /// Takes the ports, opens the store, wires the parts. Nothing is answered before [`App::run`].
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let upstream = Upstream::new(&upstream_options(&config))?;
+        let tls = match &config.proxy.tls {
+            Some(tls) => Some(Arc::new(TlsCerts::load(&tls.cert, &tls.key)?)),
+            None => None,
+        };
+        let send = Options {
+            tls,
+            header_timeout: config.proxy.header_timeout,
+            max_connections: config.proxy.max_connections,
+            drain_timeout: config.proxy.drain_timeout,
+            ..Options::default()
+        };
+        let other = Options { tls: None, ..send.clone() };
+        let proxy = (server::bind(config.proxy.listen).await?, send);
+        let webhook = (server::bind(config.webhook.listen).await?, other.clone());
+        let admin = (server::bind(config.admin.listen).await?, other);
+        let (store, health) = open_store(&config)?;
+        let (wired, tasks) = Wired::new(config, upstream, store, Telemetry::new(), Clock::System)?;
+        Ok(Self { wired, tasks, proxy, webhook, admin, health })
+    }
+
+    /// Where it listens, with the real ports where 0 was asked for.
+    pub fn addresses(&self) -> Addresses {
+        Addresses {
+            proxy: self.proxy.0.local_addr(),
+            webhook: self.webhook.0.local_addr(),
+            admin: self.admin.0.local_addr(),
+        }
+    }
+
+    /// A handle on the parts.
+    pub fn wired(&self) -> Wired {
+        self.wired.clone()
+    }
+
+    /// The certificates of the TLS listener, to be read again on a reload.
+    pub fn certificates(&self) -> Option<Arc<TlsCerts>> {
+        self.proxy.1.tls.clone()
+    }
+
+    /// Answers until `stop`. Then: not ready, no new connection, open requests end within `proxy.drain_timeout`, sends whose
+    /// app has hung up reach their verdict, and last of all the admin listener and the probes stop.
+    pub async fn run(self, stop: CancellationToken) {
+        let Self { wired, tasks, proxy, webhook, admin, health } = self;
+        let (stop_last, others) = (CancellationToken::new(), TaskTracker::new());
+        others.spawn(tasks.run(stop_last.clone()));
+        let admin_service = wired.admin();
+        others.spawn(server::serve(admin.0, admin.1, move |_| admin_service.clone(), stop_last.clone()));
+        if let Some(health) = health {
+            others.spawn(follow_store(health, wired.telemetry.clone(), stop_last.clone()));
+        }
+        others.close();
+        let draining = Arc::clone(&wired.draining);
+        let (send_path, webhook_service) = (wired.send_path.clone(), wired.webhook.clone());
+        let drain_timeout = proxy.1.drain_timeout;
+        tokio::join!(
+            async {
+                stop.cancelled().await;
+                draining.store(true, Ordering::Relaxed);
+            },
+            server::serve(proxy.0, proxy.1, |connection| send_path.service(connection), stop.clone()),
+            server::serve(webhook.0, webhook.1, move |_| webhook_service.clone(), stop.clone()),
+        );
+        if tokio::time::timeout(drain_timeout, wired.send_path.finish()).await.is_err() {
+            tracing::warn!("sends whose app has hung up are still without an answer; giving them up");
+        }
+        stop_last.cancel();
+        others.wait().await;
+    }
+}
+
+/// Keeps `store_up` true to the disk, also while no breaker moves.
+async fn follow_store(mut health: StoreHealth, telemetry: Telemetry, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = health.changed() => if changed.is_err() { return },
+        }
+        let state = health.borrow_and_update().clone();
+        telemetry.emit(StoreEvent { error: state.as_ref().err().map(|error| error.0.as_str()) });
+    }
+}
+
+fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Option<StoreHealth>), StartError> {
+    Ok(match config.store.kind {
+        config::StoreKind::Memory => (Arc::new(Memory), None),
+        config::StoreKind::Embedded => {
+            let store = Embedded::open(&config.store.path)?;
+            let health = store.health();
+            (Arc::new(store), Some(health))
+        }
+    })
+}
+
+impl Ask for Upstream {
+    type Body = ResponseBody;
+
+    async fn ask(&self, request: Request<()>) -> Result<Response<ResponseBody>, ProxyError> {
+        self.send(request.map(|()| RequestBody::empty())).await
+    }
+}
+
+/// What of the configuration upstream is made from.
+pub fn upstream_options(config: &Config) -> UpstreamOptions {
+    let upstream = &config.upstream;
+    UpstreamOptions {
+        url: upstream.url.as_str().parse().unwrap_or_default(),
+        ca_file: upstream.ca_file.clone(),
+        connect_timeout: upstream.connect_timeout,
+        response_timeout: upstream.response_timeout,
+        http: match upstream.http {
+            config::HttpVersion::Auto => HttpVersion::Auto,
+            config::HttpVersion::Http1 => HttpVersion::Http1,
+            config::HttpVersion::Http2 => HttpVersion::Http2,
+        },
+    }
+}
+
+/// A probe's lease is this much longer than its time-out, for what is around the call.
+const PROBE_SLACK: std::time::Duration = std::time::Duration::from_secs(5);
+
+fn settings(config: &Config) -> Settings {
+    let (breaker, probe) = (&config.breaker, &config.probe);
+    Settings {
+        observe: config.mode == config::Mode::Observe,
+        policy: Policy {
+            trip_after: breaker.trip_after,
+            min_open: breaker.min_open,
+            half_open: breaker.half_open,
+            trials_to_close: breaker.trials_to_close,
+            trial_timeout: breaker.trial_timeout,
+            no_webhooks: match breaker.no_webhooks {
+                config::NoWebhooks::Close => NoWebhooks::Close,
+                config::NoWebhooks::Hold => NoWebhooks::Hold,
+            },
+            trial_grace: breaker.trial_grace,
+            skew: breaker.skew,
+            probe_interval: probe.interval,
+            probe_max_interval: probe.max_interval,
+            probe_lease: probe.timeout + PROBE_SLACK,
+        },
+        commit_timeout: config.store.commit_timeout,
+    }
+}
+
+fn token_settings(config: &Config) -> TokenSettings {
+    let tokens = config.probe.tokens.iter();
+    TokenSettings {
+        tokens: tokens.map(|(id, secret)| (id.clone(), SecretString::from(secret.expose()))).collect(),
+        borrow: config.probe.borrow_token,
+    }
+}
+
+fn prober_settings(config: &Config) -> ProberSettings {
+    ProberSettings { timeout: config.probe.timeout, budget_per_hour: config.probe.budget_per_hour }
+}
+
+fn webhook_settings(config: &Config) -> WebhookSettings {
+    let webhook = &config.webhook;
+    WebhookSettings {
+        path: webhook.path.clone(),
+        app_secrets: webhook.app_secrets.iter().map(|secret| SecretString::from(secret.expose())).collect(),
+        verify_token: webhook.verify_token.as_ref().map(|token| SecretString::from(token.expose())),
+        relay_to: webhook.relay_to.clone(),
+    }
+}
+
+fn rejecting(config: &Config) -> Rejecting {
+    // The configuration allows only what is a status.
+    let status = StatusCode::from_u16(config.breaker.reject_status).unwrap_or(StatusCode::FORBIDDEN);
+    Rejecting { status, retry_after: config.breaker.retry_after }
+}
+
+/// The store's file, as it is told to operators.
+pub fn store_file(config: &Config) -> Option<PathBuf> {
+    (config.store.kind == config::StoreKind::Embedded)
+        .then(|| config.store.path.join(crate::store::embedded::FILE_NAME))
+}

@@ -1,0 +1,165 @@
+//! `sendfuse run` and `sendfuse check`.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::exit;
+use crate::app::{Addresses, App, Wired, store_file};
+use crate::config::{self, Config, LogFormat, Problems, Watcher};
+use crate::server::TlsCerts;
+use crate::telemetry::logs::{self, Format};
+
+/// Validates the configuration and prints what is in force, without secrets.
+pub(super) fn check(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    match Config::load(file, config::environment()) {
+        Ok(config) => match write!(out, "{}", config.to_toml_redacted()) {
+            Ok(()) => exit::DONE,
+            Err(_) => exit::FAILED,
+        },
+        Err(problems) => refuse(&problems, err),
+    }
+}
+
+/// Runs the proxy until it is told to stop: SIGTERM or SIGINT; a second one does not wait.
+pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    // Before the file is read, so that no change falls between.
+    let watcher = Watcher::new(file.map(Path::to_owned));
+    let config = match Config::load(file, config::environment()) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems, err),
+    };
+    let format = match config.log.format {
+        LogFormat::Text => Format::Text,
+        LogFormat::Json => Format::Json,
+    };
+    let filter = std::env::var("RUST_LOG").ok();
+    if let Err(error) = logs::init(format, filter.as_deref()) {
+        return fail(&error, exit::USAGE, err);
+    }
+    let app = match App::start(config.clone()).await {
+        Ok(app) => app,
+        Err(error) => return fail(&error, exit::FAILED, err),
+    };
+    // Whoever started us may not listen.
+    let _ = greet(&config, app.addresses(), out);
+    let stop = CancellationToken::new();
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, exit::FAILED, err),
+    };
+    tokio::spawn(signals.run(stop.clone()));
+    match watcher {
+        Ok(watcher) => {
+            let file = file.map(Path::to_owned);
+            let reloading = follow(watcher, file, app.wired(), app.certificates(), config);
+            tokio::spawn(stop.clone().run_until_cancelled_owned(reloading));
+        }
+        Err(error) => {
+            tracing::warn!(%error, "the configuration file cannot be watched: changes take a restart")
+        }
+    }
+    app.run(stop).await;
+    exit::DONE
+}
+
+fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {
+    let _ = writeln!(err, "sendfuse: the configuration has mistakes\n{problems}");
+    exit::USAGE
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8, err: &mut dyn Write) -> u8 {
+    let _ = writeln!(err, "sendfuse: {error}");
+    code
+}
+
+fn greet(config: &Config, at: Addresses, out: &mut dyn Write) -> std::io::Result<()> {
+    let scheme = if config.proxy.tls.is_some() { "https" } else { "http" };
+    let upstream = config.upstream.url.as_str().trim_end_matches('/');
+    writeln!(out, "sendfuse {} in front of {upstream}", env!("CARGO_PKG_VERSION"))?;
+    writeln!(out, "  sends     {scheme}://{}   point your app's Graph base URL here", at.proxy)?;
+    writeln!(
+        out,
+        "  webhooks  http://{}{}   let Meta's callback URL lead here",
+        at.webhook, config.webhook.path
+    )?;
+    writeln!(out, "  admin     http://{}   /metrics for Prometheus, /v1/breakers", at.admin)?;
+    match store_file(config) {
+        Some(file) => writeln!(out, "  state     {}", file.display())?,
+        None => writeln!(out, "  state     in memory only: a restart forgets which numbers are locked")?,
+    }
+    if config.mode == config::Mode::Observe {
+        writeln!(out, "  observing: nothing is rejected")?;
+    }
+    if config.webhook.app_secrets.is_empty() {
+        writeln!(
+            out,
+            "  no webhook.app_secrets: webhooks are refused, so failures that Meta reports later go unseen"
+        )?;
+    }
+    out.flush()
+}
+
+/// The signals that end the process.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn run(mut self, stop: CancellationToken) {
+        self.next().await;
+        tracing::info!("stopping: open requests may end");
+        stop.cancel();
+        self.next().await;
+        std::process::exit(exit::FAILED.into());
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+/// Takes changed configurations over. A bad one is refused as a whole, and the one before stays in force.
+async fn follow(
+    mut watcher: Watcher,
+    file: Option<std::path::PathBuf>,
+    wired: Wired,
+    certificates: Option<Arc<TlsCerts>>,
+    mut current: Config,
+) {
+    use crate::telemetry::events::ReloadEvent;
+    loop {
+        watcher.changed().await;
+        let new = match Config::load(file.as_deref(), config::environment()) {
+            Ok(new) => new,
+            Err(problems) => {
+                wired.telemetry().emit(ReloadEvent { refused: Some(&problems.to_string()) });
+                continue;
+            }
+        };
+        let certificates = certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload());
+        let taken = certificates.map_err(Into::into).and_then(|()| wired.reload(new.clone()));
+        match taken {
+            Err(error) => wired.telemetry().emit(ReloadEvent { refused: Some(&error.to_string()) }),
+            Ok(()) => {
+                wired.telemetry().emit(ReloadEvent { refused: None });
+                let waiting = current.needs_restart_for(&new);
+                if !waiting.is_empty() {
+                    tracing::warn!(keys = waiting.join(", "), "these changes take a restart");
+                }
+                current = new;
+            }
+        }
+    }
+}
