@@ -1,0 +1,304 @@
+//! What is delivered to the callback: statuses of messages, account events; signed, repeated until they are answered 200.
+
+use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hmac::{Hmac, KeyInit, Mac};
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::{Map, Value, json};
+use sha2::Sha256;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use super::answer::hex;
+use super::state::Late;
+use super::{Inner, Simulator};
+
+/// A delivery under way. Any error counts as not delivered.
+pub type Delivery =
+    Pin<Box<dyn Future<Output = Result<Response<Bytes>, Box<dyn Error + Send + Sync>>> + Send>>;
+
+/// Takes webhooks and handshakes (absolute URI) to the callback, and brings its answer.
+pub type Deliver = Arc<dyn Fn(Request<Bytes>) -> Delivery + Send + Sync>;
+
+/// The callback has so long to answer.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The first retry comes at once, the second after this, each further one after twice the time.
+const SECOND_RETRY: Duration = Duration::from_secs(1);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// A webhook is given up this long after the first try.
+const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The most of a callback's answer that is read.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// An accepted message.
+#[derive(Clone)]
+pub(super) struct Message {
+    pub(super) phone: String,
+    pub(super) wamid: String,
+    pub(super) wa_id: Option<String>,
+    pub(super) user_id: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) category: &'static str,
+    pub(super) callback_data: Option<String>,
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// `sent`, `delivered`, perhaps `read`.
+    Delivered,
+    /// `failed`, 131031.
+    Locked,
+}
+
+/// Plain HTTP over real sockets.
+pub(super) fn over_http() -> Deliver {
+    let client: Client<_, Full<Bytes>> =
+        Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(HttpConnector::new());
+    Arc::new(move |request| {
+        let answer = client.request(request.map(Full::new));
+        Box::pin(async move {
+            let (head, body) = answer.await?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
+            Ok(Response::from_parts(head, body))
+        })
+    })
+}
+
+/// Has a message's statuses delivered, one after the other, from now on.
+pub(super) fn follow(simulator: &Simulator, message: Message, course: Course) {
+    if simulator.callback(&message.phone).is_none() {
+        return;
+    }
+    let mut statuses = match course {
+        Course::Locked => vec!["failed"],
+        Course::Delivered => vec!["sent", "delivered"],
+    };
+    if course == Course::Delivered && simulator.chance(simulator.inner.options.reorder_percent) {
+        statuses.reverse();
+    }
+    if course == Course::Delivered && simulator.chance(simulator.inner.options.read_percent) {
+        statuses.push("read");
+    }
+    let pause = simulator.inner.options.status_delay;
+    let mut due = Duration::ZERO;
+    for status in statuses {
+        due = due.saturating_add(pause);
+        let (message, inner) = (message.clone(), Arc::downgrade(&simulator.inner));
+        tokio::spawn(async move {
+            sleep(due).await;
+            let Some(simulator) = upgrade(&inner) else { return };
+            let Some(body) = status_body(&simulator, &message, status) else { return };
+            let twice = simulator.chance(simulator.inner.options.duplicate_percent);
+            drop(simulator);
+            deliver(inner.clone(), message.phone.clone(), body.clone()).await;
+            if twice {
+                deliver(inner, message.phone, body).await;
+            }
+        });
+    }
+}
+
+/// Has failures delivered once more.
+pub(super) fn deliver_again(simulator: &Simulator, late: Option<Late>) {
+    let (Some(late), Ok(runtime)) = (late, Handle::try_current()) else { return };
+    let inner = Arc::downgrade(&simulator.inner);
+    runtime.spawn(async move {
+        sleep(late.after).await;
+        for body in late.bodies {
+            deliver(inner.clone(), late.phone.clone(), body).await;
+        }
+    });
+}
+
+/// Has an account-level webhook delivered to the app's callback.
+pub(super) fn deliver_field(simulator: &Simulator, waba: &str, field: &str, value: Value) {
+    let Ok(runtime) = Handle::try_current() else { return };
+    let seconds = simulator.inner.options.clock.now().millis() / 1000;
+    let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
+        {"id": waba, "time": seconds, "changes": [{"field": field, "value": value}]}]}));
+    runtime.spawn(deliver(Arc::downgrade(&simulator.inner), String::new(), body));
+}
+
+/// Asks a callback to prove itself. Errors: why it could not, as text for people.
+pub(super) async fn handshake(simulator: &Simulator, url: &str, verify_token: &str) -> Result<(), String> {
+    let challenge = (simulator.draw() % 10_000_000_000).to_string();
+    let mut url = url::Url::parse(url).map_err(|_| "not a URL".to_owned())?;
+    url.query_pairs_mut()
+        .append_pair("hub.mode", "subscribe")
+        .append_pair("hub.challenge", &challenge)
+        .append_pair("hub.verify_token", verify_token);
+    let request = Request::builder().method(Method::GET).uri(url.as_str()).body(Bytes::new());
+    let answer = (simulator.inner.deliver)(request.map_err(|_| "not a URL".to_owned())?);
+    match timeout(PATIENCE, answer).await {
+        Err(_) => Err("no answer in time".into()),
+        Ok(Err(_)) => Err("no connection".into()),
+        Ok(Ok(answer)) if answer.status() != StatusCode::OK => {
+            Err(format!("HTTP Status Code = {}", answer.status().as_u16()))
+        }
+        Ok(Ok(answer)) if answer.body() != challenge.as_bytes() => Err("the challenge was not echoed".into()),
+        Ok(Ok(_)) => Ok(()),
+    }
+}
+
+impl Simulator {
+    /// Where webhooks about a phone go: its own callback, its WABA's, the app's. The empty id stands for the app.
+    fn callback(&self, phone: &str) -> Option<String> {
+        let state = self.state();
+        let phone = state.known_phone(phone);
+        phone
+            .and_then(|phone| {
+                phone.callback.clone().or_else(|| state.waba_callbacks.get(&phone.waba).cloned())
+            })
+            .or_else(|| state.webhook_url.clone())
+    }
+}
+
+fn upgrade(inner: &Weak<Inner>) -> Option<Simulator> {
+    inner.upgrade().map(|inner| Simulator { inner })
+}
+
+/// Tries until the callback answers 200. Holds the simulator during a try only.
+async fn deliver(inner: Weak<Inner>, phone: String, body: Bytes) {
+    let (mut waited, mut pause) = (Duration::ZERO, Duration::ZERO);
+    loop {
+        let Some(simulator) = upgrade(&inner) else { return };
+        if attempt(&simulator, &phone, &body).await {
+            return;
+        }
+        drop(simulator);
+        if waited >= GIVE_UP {
+            return;
+        }
+        sleep(pause).await;
+        waited = waited.saturating_add(pause);
+        pause = pause.saturating_mul(2).clamp(SECOND_RETRY, LONGEST_PAUSE);
+    }
+}
+
+async fn attempt(simulator: &Simulator, phone: &str, body: &Bytes) -> bool {
+    let Some(request) = simulator.callback(phone).and_then(|url| signed(simulator, &url, body)) else {
+        return false;
+    };
+    simulator.state().totals.webhooks += 1;
+    let answer = timeout(PATIENCE, (simulator.inner.deliver)(request)).await;
+    let acknowledged = matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK);
+    simulator.state().totals.webhooks_acknowledged += u64::from(acknowledged);
+    simulator.inner.changed.notify_waiters();
+    acknowledged
+}
+
+fn signed(simulator: &Simulator, url: &str, body: &Bytes) -> Option<Request<Bytes>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(simulator.inner.options.app_secret.as_bytes()).ok()?;
+    mac.update(body);
+    let signature = format!("sha256={}", hex(&mac.finalize().into_bytes()));
+    Request::builder()
+        .method(Method::POST)
+        .uri(url)
+        .header(header::CONTENT_TYPE, "application/json")
+        .header(header::USER_AGENT, "facebookexternalua")
+        .header(header::ACCEPT, "*/*")
+        .header("x-hub-signature-256", signature)
+        .body(body.clone())
+        .ok()
+}
+
+/// A webhook with one status, dated now; none if the WABA is banned.
+fn status_body(simulator: &Simulator, message: &Message, status: &str) -> Option<Bytes> {
+    let mut state = simulator.state();
+    let (waba, display) = state.known_phone(&message.phone).map(|p| (p.waba.clone(), p.display.clone()))?;
+    if state.banned(&waba) {
+        return None;
+    }
+    let seconds = simulator.inner.options.clock.now().millis() / 1000;
+    let value = json!({
+        "messaging_product": "whatsapp",
+        "metadata": {"display_phone_number": display, "phone_number_id": message.phone},
+        "statuses": [status_of(message, status, seconds)],
+    });
+    let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
+        {"id": waba, "changes": [{"field": "messages", "value": value}]}]}));
+    if status == "failed"
+        && let Some(phone) = state.phone(&message.phone)
+    {
+        phone.keep_failure(&body);
+    }
+    Some(body)
+}
+
+fn status_of(message: &Message, status: &str, seconds: i64) -> Value {
+    let mut fields = Map::new();
+    let mut add = |name: &str, value: Value| fields.insert(name.into(), value);
+    add("id", json!(message.wamid));
+    add("status", json!(status));
+    add("timestamp", json!(seconds.to_string()));
+    if let Some(id) = message.group.as_ref().or(message.wa_id.as_ref()) {
+        add("recipient_id", json!(id));
+    }
+    if message.group.is_some() {
+        add("recipient_type", json!("group"));
+    }
+    if let Some(user) = &message.user_id {
+        add("recipient_user_id", json!(user));
+    }
+    if let Some(data) = &message.callback_data {
+        add("biz_opaque_callback_data", json!(data));
+    }
+    match status {
+        "sent" | "delivered" => add(
+            "pricing",
+            json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": message.category}),
+        ),
+        "failed" => add(
+            "errors",
+            json!([{
+                "code": 131_031,
+                "title": "Business Account locked",
+                "message": "Business Account locked",
+                "error_data": {"details": "Business account has been locked."},
+                "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
+            }]),
+        ),
+        _ => None,
+    };
+    Value::Object(fields)
+}
+
+/// JSON as Meta writes it: `/` as `\/`, and all that is not ASCII as `\u` and lower-case hexadecimal.
+fn escaped(value: &Value) -> Bytes {
+    let mut text = String::new();
+    for c in value.to_string().chars() {
+        match c {
+            '/' => text.push_str("\\/"),
+            c if c.is_ascii() => text.push(c),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    text.push_str(&format!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_escaped_as_meta_does() {
+        let value = json!({"a": "ä/😀\\"});
+        assert_eq!(escaped(&value), r#"{"a":"\u00e4\/\ud83d\ude00\\"}"#);
+        assert_eq!(serde_json::from_slice::<Value>(&escaped(&value)).unwrap(), value);
+    }
+}
