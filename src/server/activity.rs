@@ -156,11 +156,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 }
 
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, data);
         self.activity.wrote(result.is_pending());
         result
@@ -225,7 +221,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_later_head_counts_from_its_first_byte_but_not_over_http2() {
-        for (http2, expected) in [(false, Due::Close), (true, Due::At(Instant::now() + Duration::from_secs(75)))] {
+        for (http2, expected) in
+            [(false, Due::Close), (true, Due::At(Instant::now() + Duration::from_secs(75)))]
+        {
             let activity = Arc::new(Activity::new());
             drop(activity.begin(http2));
             advance(Duration::from_secs(60)).await;

@@ -82,8 +82,11 @@ fn read(cert: &PathBuf, key: &PathBuf) -> Result<CertifiedKey, CertsError> {
         return Err(file(cert, "no certificate in it".into()));
     }
     let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| file(key, cause.into()))?;
-    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
-        .map_err(|cause| CertsError::Pair { cert: cert.clone(), key: key.clone(), cause })
+    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|cause| CertsError::Pair {
+        cert: cert.clone(),
+        key: key.clone(),
+        cause,
+    })
 }
 
 impl fmt::Debug for TlsCerts {

@@ -80,7 +80,9 @@ fn is(value: &HeaderValue, token: &[u8]) -> bool {
 }
 
 fn wants_trailers(te: &HeaderValue) -> bool {
-    te.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
+    te.as_bytes()
+        .split(|byte| *byte == b',')
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"trailers"))
 }
 
 #[cfg(test)]
