@@ -122,7 +122,12 @@ impl Wired {
         );
         let tasks = Tasks {
             timers,
-            prober: Prober::new(Probed(Arc::clone(&upstream)), breakers.clone(), Arc::clone(&tokens), Arc::clone(&prober)),
+            prober: Prober::new(
+                Probed(Arc::clone(&upstream)),
+                breakers.clone(),
+                Arc::clone(&tokens),
+                Arc::clone(&prober),
+            ),
             tickets,
         };
         let wired = Self {
