@@ -26,6 +26,7 @@ impl Permit {
     pub fn accepted<'a>(mut self, wamids: impl Iterator<Item = &'a str>) -> Settling {
         let inner = &self.breakers.0;
         let at = self.breakers.now();
+        inner.hearing.accepted(self.phone, at);
         let accepted = Accepted { phone: self.phone, at, generation: self.generation, leaked: false };
         let keys =
             wamids.map(|wamid| inner.sends.key_of(wamid)).inspect(|key| inner.sends.remember(*key, accepted));
