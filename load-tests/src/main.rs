@@ -149,7 +149,7 @@ fn benchmark(arguments: &Arguments) -> Result<()> {
     if !pinned {
         eprintln!("no taskset or a single core: nothing is pinned, and the figures mean little");
     }
-    let scratch = tempfile::tempdir()?;
+    let scratch = tempfile::Builder::new().prefix("load-tests-").tempdir()?;
     let upstream = OriginProcess::start(scratch.path())?;
 
     let mut everyone = vec![Peer::direct()];
