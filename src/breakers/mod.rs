@@ -188,8 +188,7 @@ impl Breakers {
     /// The ordinary path: a permit if the phone is plainly closed. A local read without a lock, whatever the number of phones.
     pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
         let generation = self.0.registry.plainly_closed(phone)?;
-        self.0.telemetry.emit(SendEvent::Forward);
-        Some(Permit { breakers: self.clone(), phone, generation, trial: None })
+        Some(self.permit(phone, generation, None, SendEvent::Forward))
     }
 
     /// Decides about one send.
@@ -216,8 +215,17 @@ impl Breakers {
                 return Gate::Reject(rejection);
             }
         };
-        inner.telemetry.emit(event);
-        Gate::Forward(Permit { breakers: self.clone(), phone, generation, trial })
+        Gate::Forward(self.permit(phone, generation, trial, event))
+    }
+
+    fn permit(
+        &self,
+        phone: PhoneNumberId,
+        generation: Generation,
+        trial: Option<Lease>,
+        event: SendEvent,
+    ) -> Permit {
+        Permit { breakers: self.clone(), phone, generation, trial, counted: Some(event) }
     }
 
     /// The outcome of a probe.

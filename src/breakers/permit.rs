@@ -4,6 +4,7 @@ use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Generation, Lease, Reason, Source};
 use crate::graph::ids::PhoneNumberId;
 use crate::registry::Accepted;
+use crate::telemetry::events::SendEvent;
 
 /// An admitted send. Give it back with one of the methods; a trial's permit that is dropped instead is *abandoned*: it
 /// proves nothing, and the next send may be the trial.
@@ -13,12 +14,19 @@ pub struct Permit {
     pub(super) phone: PhoneNumberId,
     pub(super) generation: Generation,
     pub(super) trial: Option<Lease>,
+    /// How it is counted in the end.
+    pub(super) counted: Option<SendEvent>,
 }
 
 impl Permit {
     /// Whether this send is the trial.
     pub const fn is_trial(&self) -> bool {
         self.trial.is_some()
+    }
+
+    /// It was no send after all, but a read receipt: only the answer shows it where nobody looked at the body. Not counted.
+    pub fn no_send(mut self) {
+        self.counted = None;
     }
 
     /// Meta accepted it, as these messages. The settling is to be awaited before the answer is released: a status may
@@ -64,6 +72,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if let Some(event) = self.counted.take() {
+            self.breakers.0.telemetry.emit(event);
+        }
         if let Some(lease) = self.trial {
             // Settles by itself.
             drop(self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: true }));
