@@ -115,6 +115,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("demo", &["app", "config", "simulator"]),
     (
         "cli",
         &[
@@ -122,6 +123,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "admin",
             "clock",
             "config",
+            "demo",
             "error",
             "graph",
             "server",
