@@ -69,6 +69,7 @@ pub struct Wired {
     /// The webhook listener's service.
     pub webhook: WebhookService<Breakers>,
     telemetry: Telemetry,
+    upstream: Arc<ArcSwap<Upstream>>,
     tokens: Arc<Tokens>,
     prober: Arc<ArcSwap<ProberSettings>>,
     webhook_settings: Arc<ArcSwap<WebhookSettings>>,
@@ -80,7 +81,7 @@ pub struct Wired {
 /// The tasks that a [`Wired`] needs to live.
 pub struct Tasks {
     timers: Timers,
-    prober: Prober<Upstream, Breakers>,
+    prober: Prober<Probed, Breakers>,
     tickets: mpsc::UnboundedReceiver<ProbeTicket>,
 }
 
@@ -101,10 +102,11 @@ impl Wired {
         clock: Clock,
     ) -> Result<(Self, Tasks), StartError> {
         let (breakers, timers, tickets) = Breakers::open(store, settings(&config), telemetry.clone(), clock)?;
+        let upstream = Arc::new(ArcSwap::from_pointee(upstream));
         let tokens = Arc::new(Tokens::new(token_settings(&config)));
         let prober = Arc::new(ArcSwap::from_pointee(prober_settings(&config)));
         let send_path = SendPath::new(
-            upstream.clone(),
+            Arc::clone(&upstream),
             breakers.clone(),
             Arc::clone(&tokens),
             telemetry.clone(),
@@ -120,7 +122,12 @@ impl Wired {
         );
         let tasks = Tasks {
             timers,
-            prober: Prober::new(upstream, breakers.clone(), Arc::clone(&tokens), Arc::clone(&prober)),
+            prober: Prober::new(
+                Probed(Arc::clone(&upstream)),
+                breakers.clone(),
+                Arc::clone(&tokens),
+                Arc::clone(&prober),
+            ),
             tickets,
         };
         let wired = Self {
@@ -128,6 +135,7 @@ impl Wired {
             send_path,
             webhook,
             telemetry,
+            upstream,
             tokens,
             prober,
             webhook_settings,
@@ -167,7 +175,7 @@ impl Wired {
         self.telemetry.render(&Scrape {
             breakers: counted.states,
             phones: counted.held,
-            deaf: 0,
+            deaf: counted.deaf,
             contradictions: counted.contradictions,
         })
     }
@@ -179,7 +187,8 @@ impl Wired {
         self.tokens.replace(token_settings(&new));
         self.prober.store(Arc::new(prober_settings(&new)));
         self.webhook_settings.store(Arc::new(webhook_settings(&new)));
-        self.send_path.reload(upstream, rejecting(&new));
+        self.upstream.store(Arc::new(upstream));
+        self.send_path.reload(rejecting(&new));
         self.config.store(Arc::new(new));
         self.admin.store(Arc::new(self.admin_router()));
         Ok(())
@@ -324,11 +333,15 @@ fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Option<StoreHealth>), 
     })
 }
 
-impl Ask for Upstream {
+/// Upstream as the prober asks it: the way that is in force when it asks.
+struct Probed(Arc<ArcSwap<Upstream>>);
+
+impl Ask for Probed {
     type Body = ResponseBody;
 
     async fn ask(&self, request: Request<()>) -> Result<Response<ResponseBody>, ProxyError> {
-        self.send(request.map(|()| RequestBody::empty())).await
+        let upstream = self.0.load_full();
+        upstream.send(request.map(|()| RequestBody::empty())).await
     }
 }
 
@@ -372,6 +385,7 @@ fn settings(config: &Config) -> Settings {
             probe_lease: probe.timeout + PROBE_SLACK,
         },
         commit_timeout: config.store.commit_timeout,
+        deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
     }
 }
 

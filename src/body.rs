@@ -1,6 +1,7 @@
 //! The bodies that pass through. They keep length, frames and trailers as they came, and box nothing per frame.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -16,13 +17,11 @@ use tokio::time::{Instant, Sleep};
 use crate::error::{ErrorKind, ProxyError};
 
 /// What goes to upstream.
-#[derive(Debug)]
 pub struct RequestBody {
     source: Source,
     progress: Option<Arc<Progress>>,
 }
 
-#[derive(Debug)]
 enum Source {
     Incoming(Incoming),
     Full(Bytes),
@@ -115,6 +114,13 @@ impl Body for RequestBody {
     }
 }
 
+/// The size only: bodies are secret.
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
 /// When a request body last moved, for a time-out that must not hit a slow upload.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -157,10 +163,8 @@ impl Drop for InUse {
 
 /// What the app is given. Fails with [`ErrorKind::UpstreamTimeout`] if upstream stalls in the middle, with
 /// [`ErrorKind::UpstreamReset`] if it breaks off.
-#[derive(Debug)]
 pub struct ResponseBody(Answer);
 
-#[derive(Debug)]
 enum Answer {
     Streaming(Streaming),
     Full(Bytes),
@@ -168,7 +172,6 @@ enum Answer {
     Resumed { first: VecDeque<Frame<Bytes>>, rest: Box<ResponseBody> },
 }
 
-#[derive(Debug)]
 struct Streaming {
     incoming: Incoming,
     timeout: Duration,
@@ -267,6 +270,13 @@ impl Body for ResponseBody {
     }
 }
 
+/// The size only: bodies are secret.
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("size", &self.size_hint()).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
@@ -298,6 +308,12 @@ mod tests {
         assert!(body.frame().await.is_some());
         assert!(body.is_end_stream());
         assert!(RequestBody::empty().is_end_stream());
+    }
+
+    #[test]
+    fn debug_tells_no_content() {
+        let request = RequestBody::replay(VecDeque::from([Frame::data("secret".into())]), None);
+        assert!(!format!("{request:?} {:?}", ResponseBody::full("secret")).contains("secret"));
     }
 
     #[tokio::test]

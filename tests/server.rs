@@ -305,6 +305,14 @@ async fn a_ca_file_without_a_certificate_is_named() {
     assert!(error.contains(&*file.path().to_string_lossy()) && error.contains("no certificate"), "{error}");
 }
 
+#[test]
+fn an_upstream_url_needs_scheme_and_host_and_is_not_repeated() {
+    for url in ["/path", "graph.facebook.com", "ftp://graph.test", "https://user:secret@graph.test"] {
+        let error = Upstream::new(&upstream_options(url)).unwrap_err().to_string();
+        assert!(error.contains("url") && !error.contains("secret"), "{url}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn a_written_post_is_never_sent_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

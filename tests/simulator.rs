@@ -30,6 +30,10 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout};
 
 const DELAY: Duration = Duration::from_secs(2);
+/// Longer than anything takes; passes at once under a paused clock.
+const LONG: Duration = Duration::from_secs(30 * 24 * 3600);
+/// When a test on real sockets gives up.
+const PATIENCE: Duration = Duration::from_secs(20);
 const NOON: i64 = 1_777_629_600;
 const TEXT: &str =
     r#"{"messaging_product":"whatsapp","to":"+1 650 555 1234","type":"text","text":{"body":"hi"}}"#;
@@ -69,7 +73,7 @@ fn scene(change: impl FnOnce(&mut Options)) -> Scene {
 impl Scene {
     /// The next webhook's body, and when it came.
     async fn webhook(&mut self) -> (Instant, Value) {
-        let (at, request) = self.webhooks.recv().await.unwrap();
+        let (at, request) = timeout(LONG, self.webhooks.recv()).await.expect("a webhook").unwrap();
         (at, serde_json::from_slice(request.body()).unwrap())
     }
 
@@ -80,7 +84,7 @@ impl Scene {
 
     /// Nothing more is delivered, ever.
     async fn silence(&mut self) -> bool {
-        timeout(Duration::from_secs(30 * 24 * 3600), self.webhooks.recv()).await.is_err()
+        timeout(LONG, self.webhooks.recv()).await.is_err()
     }
 
     fn counts(&self) -> PhoneCounts {
@@ -195,7 +199,7 @@ async fn webhooks_are_signed_over_the_escaped_bytes() {
     let mut scene = scene(|_| {});
     let body = TEXT.replace(r#""type""#, r#""biz_opaque_callback_data":"ä/😀","type""#);
     wamid(&call(&scene.meta, post(&format!("/{PHONE}/messages"), &body)).await);
-    let (_, webhook) = scene.webhooks.recv().await.unwrap();
+    let (_, webhook) = timeout(LONG, scene.webhooks.recv()).await.unwrap().unwrap();
     let raw = std::str::from_utf8(webhook.body()).unwrap();
     assert!(raw.is_ascii() && raw.contains(r#""\u00e4\/\ud83d\ude00""#), "{raw}");
     let mut mac = Hmac::<Sha256>::new_from_slice(b"simulated-app-secret").unwrap();
@@ -687,7 +691,10 @@ async fn a_subscription_waits_for_the_handshake() {
     scene.webhooks.try_recv().unwrap();
     call(&scene.meta, text()).await;
     tokio::time::pause();
-    assert_eq!(scene.webhooks.recv().await.unwrap().1.uri().host(), Some("phone.test"));
+    assert_eq!(
+        timeout(LONG, scene.webhooks.recv()).await.unwrap().unwrap().1.uri().host(),
+        Some("phone.test")
+    );
     scene.callback_status.store(403, Ordering::SeqCst);
     assert_eq!(code(&call(&scene.meta, post(&path, own)).await), (400, 2200));
 }
@@ -703,7 +710,7 @@ async fn webhooks_go_out_over_real_sockets() {
     });
     meta.lock(PHONE, Profile::Async);
     wamid(&call(&meta, text()).await);
-    let (mut stream, _) = listener.accept().await.unwrap();
+    let (mut stream, _) = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
     let mut read = Vec::new();
     while !String::from_utf8_lossy(&read).contains("131031") {
         assert_ne!(stream.read_buf(&mut read).await.unwrap(), 0);
@@ -711,7 +718,7 @@ async fn webhooks_go_out_over_real_sockets() {
     let read = String::from_utf8(read).unwrap();
     assert!(read.starts_with("POST /hook HTTP/1.1\r\n") && read.contains("x-hub-signature-256: sha256="));
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-    meta.until(|counts| counts.webhooks_acknowledged == 1).await;
+    timeout(PATIENCE, meta.until(|counts| counts.webhooks_acknowledged == 1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -761,7 +768,7 @@ async fn a_body_that_breaks_off_is_no_arrival() {
     let head = format!("POST /{PHONE}/messages HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{{");
     stream.write_all(head.as_bytes()).await.unwrap();
     drop(stream);
-    scene.meta.until(|counts| counts.broken_requests == 1).await;
+    timeout(PATIENCE, scene.meta.until(|counts| counts.broken_requests == 1)).await.unwrap();
     assert_eq!((scene.counts().arrived, scene.meta.counts().requests), (0, 0));
     assert!(!scene.meta.recorded()[0].complete);
 }

@@ -28,6 +28,8 @@
 //!   answered like that as well.
 //! - The media URL points back at the simulator. What is uploaded is counted, not kept: a download is made-up bytes of
 //!   the same length. The fields beside the file are not looked at.
+//! - Downloads are never encoded, halved or cut in pieces; `Stall`, `Reset`, `Delay` and `Error` work on them.
+//! - A phone can be named that Meta would not have issued, and there is no memory limit: it is for tests, not for strangers.
 //! - Answers come in the order br, gzip, deflate, zstd of what the client accepts; weights other than 0 are not compared.
 //! - JSON members come in alphabetical order (but for errors). Header names are lower-case in HTTP/1.1 too.
 //! - `Date` is the machine's even under a paused clock.

@@ -42,9 +42,9 @@ pub struct SendPath {
 }
 
 impl SendPath {
-    /// A send path to `upstream`.
+    /// A send path to `upstream`, which can be exchanged while it runs.
     pub fn new(
-        upstream: Upstream,
+        upstream: Arc<ArcSwap<Upstream>>,
         breakers: Breakers,
         tokens: Arc<Tokens>,
         telemetry: Telemetry,
@@ -59,7 +59,7 @@ impl SendPath {
             ids: Arc::clone(&ids),
             tasks: TaskTracker::new(),
         };
-        Self { parts: Arc::new(parts), ids, upstream: Graph(Arc::new(ArcSwap::from_pointee(upstream))) }
+        Self { parts: Arc::new(parts), ids, upstream: Graph(upstream) }
     }
 
     /// The service of one connection.
@@ -85,9 +85,8 @@ impl SendPath {
             .service(self.upstream.clone())
     }
 
-    /// Goes another way from the next request on.
-    pub fn reload(&self, upstream: Upstream, rejecting: Rejecting) {
-        self.upstream.0.store(Arc::new(upstream));
+    /// Rejects another way from now on.
+    pub fn reload(&self, rejecting: Rejecting) {
         self.parts.rejecting.store(Arc::new(rejecting));
     }
 

@@ -4,12 +4,14 @@
 //! - the target's scheme and authority become upstream's, `Host` with them; path and query are not touched;
 //! - fields of one hop go (see [`fields`]).
 //!
-//! What the HTTP library cannot carry: a fragment (`#…`, not legal in a request) is cut off; bytes that no URI may hold
-//! (`<`, `>`, a raw backtick in the path) are answered 400 and a target beyond 65,534 bytes 414, both before they get
-//! here; the place of a repeated field among *other* names (values of one name keep their order); informational answers
-//! (1xx): `100 Continue` is given to the app by our own server when upstream's connection begins to read the body, others
-//! end here; over HTTP/1.1 only those trailers that a `Trailer` field announces, and to the app only if it sent
-//! `TE: trailers`.
+//! What the HTTP library cannot carry:
+//! - targets with raw `<`, `>`, a backtick in the path, a `"` in the query, or bytes that are no UTF-8 are answered 400, and
+//!   those beyond 65,534 bytes 414, both by the server before they get here (percent-encoded, all pass); a fragment
+//!   (`#…`, not legal in a request) is cut off;
+//! - the place of a repeated field among *other* names: values of one name keep their order, and stand together;
+//! - informational answers (1xx): `100 Continue` is given to the app by our own server when upstream's connection begins to
+//!   read the body, others end here;
+//! - over HTTP/1.1, trailers that no `Trailer` field announces, or that the app did not ask for by `TE: trailers`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -121,10 +123,13 @@ impl Upstream {
 
     fn build(options: &UpstreamOptions, transport: Transport) -> Result<Self, SetupError> {
         let (Some(scheme), Some(authority)) = (options.url.scheme(), options.url.authority()) else {
-            return Err(SetupError::Url(options.url.to_string()));
+            return Err(SetupError::Url);
         };
-        let host = HeaderValue::from_str(default_port_cut_off(scheme, authority))
-            .map_err(|_| SetupError::Url(options.url.to_string()))?;
+        if authority.as_str().contains('@') {
+            return Err(SetupError::Url);
+        }
+        let host =
+            HeaderValue::from_str(default_port_cut_off(scheme, authority)).map_err(|_| SetupError::Url)?;
         let connector = Connector::new(transport, options.connect_timeout);
         let lanes = if may_be_http2(options) { LANES } else { 1 };
         let lanes = (0..lanes).map(|_| Lane::new(connector.clone(), options)).collect();

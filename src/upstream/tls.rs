@@ -24,9 +24,9 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// Why there can be no client for upstream. One line, for the operator.
 #[derive(Debug, Error)]
 pub enum SetupError {
-    /// Not `http://host` or `https://host`.
-    #[error("upstream url {0:?} needs http:// or https:// and a host")]
-    Url(String),
+    /// Not `http://host` or `https://host`. The URL itself is not repeated: it may hold a password.
+    #[error("the upstream url needs http:// or https://, a host, and no user")]
+    Url,
     /// The file of authorities cannot be read, or holds no certificate that could be one.
     #[error("cannot use ca_file {}: {cause}", path.display())]
     CaFile {
@@ -53,7 +53,7 @@ pub(super) fn transport(options: &UpstreamOptions) -> Result<Transport, SetupErr
     let tls = match url.scheme() {
         Some(scheme) if *scheme == Scheme::HTTP => None,
         Some(scheme) if *scheme == Scheme::HTTPS => Some(tls(options)?),
-        _ => return Err(SetupError::Url(url.to_string())),
+        _ => return Err(SetupError::Url),
     };
     Ok(Transport::Network { tcp, tls })
 }
@@ -61,7 +61,7 @@ pub(super) fn transport(options: &UpstreamOptions) -> Result<Transport, SetupErr
 fn tls(options: &UpstreamOptions) -> Result<Tls, SetupError> {
     let url = &options.url;
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| SetupError::Url(url.to_string()))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(|_| SetupError::Url)?;
     let roots = match &options.ca_file {
         Some(path) => authorities(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?,
         None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
