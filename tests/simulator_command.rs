@@ -85,7 +85,8 @@ async fn it_takes_sends_locks_and_reports_by_signed_webhooks() {
     assert!(said.contains("/_simulator/lock") && !said.contains("hush"), "{said}");
     assert!(std::fs::read_to_string(&ca_file).unwrap().starts_with("-----BEGIN CERTIFICATE-----"));
 
-    let send = json!({"messaging_product": "whatsapp", "to": "16505551234", "type": "text", "text": {"body": "x"}});
+    let send =
+        json!({"messaging_product": "whatsapp", "to": "16505551234", "type": "text", "text": {"body": "x"}});
     let messages = url(&format!("/v23.0/{PHONE}/messages"));
     let lock = json!({"phone": PHONE, "profile": "async"});
     assert_eq!(call(Method::POST, &url("/_simulator/lock"), Some(lock)).await.0, 200);
