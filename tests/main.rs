@@ -10,8 +10,10 @@
 
 mod admin;
 mod config;
+mod demo;
 mod server;
 mod simulator;
+mod simulator_command;
 mod store;
 mod tidy;
 mod transparency;

@@ -116,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("demo", &["app", "config", "simulator"]),
     (
         "cli",
         &[
@@ -123,6 +124,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "admin",
             "clock",
             "config",
+            "demo",
             "error",
             "graph",
             "server",
