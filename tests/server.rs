@@ -305,8 +305,6 @@ async fn a_ca_file_without_a_certificate_is_named() {
     assert!(error.contains(&*file.path().to_string_lossy()) && error.contains("no certificate"), "{error}");
 }
 
-<<<<<<< HEAD
-=======
 #[test]
 fn an_upstream_url_needs_scheme_and_host_and_is_not_repeated() {
     for url in ["/path", "graph.facebook.com", "ftp://graph.test", "https://user:secret@graph.test"] {
@@ -315,7 +313,6 @@ fn an_upstream_url_needs_scheme_and_host_and_is_not_repeated() {
     }
 }
 
->>>>>>> refs/heads/server
 #[tokio::test]
 async fn a_written_post_is_never_sent_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

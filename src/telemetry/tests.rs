@@ -179,8 +179,8 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
         ["sendfuse_trials_total{outcome=\"timed_out\"} 1"]
     );
     assert_eq!(
-        changes(telemetry, WebhookEvent { result: WebhookResult::Unauthorized }),
-        ["sendfuse_webhooks_total{result=\"unauthorized\"} 1"]
+        changes(telemetry, WebhookEvent { result: WebhookResult::Forged }),
+        ["sendfuse_webhooks_total{result=\"forged\"} 1"]
     );
     assert_eq!(changes(telemetry, StoreEvent { error: Some("disk full") }), ["sendfuse_store_up 0"]);
     assert_eq!(changes(telemetry, StoreEvent { error: None }), ["sendfuse_store_up 1"]);
@@ -209,8 +209,8 @@ fn trip() -> TransitionEvent<'static> {
 #[test]
 fn every_combination_of_a_transition_has_its_own_series() {
     let telemetry = &Telemetry::new();
-    for &transition in TransitionKind::ALL {
-        for &source in Source::ALL {
+    for transition in TransitionKind::ALL {
+        for source in Source::ALL {
             let (name, source_name) = (transition.name(), source.name());
             assert_eq!(
                 changes(telemetry, TransitionEvent { transition, source, detection: None, ..trip() }),

@@ -21,11 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tower::service_fn;
 
 /// A failing test shows what it has after this long, rather than hang.
-<<<<<<< HEAD
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-=======
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
->>>>>>> refs/heads/server
 
 pub(crate) fn upstream_options(url: &str) -> UpstreamOptions {
     UpstreamOptions {
