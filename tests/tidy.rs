@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "time",
             "prober",
+            "server",
         ],
     ),
     // Floor 3: outside.

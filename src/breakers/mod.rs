@@ -33,11 +33,11 @@ use crate::breaker::{
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::registry::{Admitted, Cell, Phone, Phones, Registry, Sends};
+use crate::registry::{Admitted, Cell, Hearing, Phone, Phones, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::{
-    EvidenceEvent, ProbeEvent, SendEvent, StoreEvent, TransitionEvent, TrialEvent,
+    EvidenceEvent, HearingEvent, ProbeEvent, SendEvent, StoreEvent, TransitionEvent, TrialEvent,
 };
 use crate::telemetry::labels::{ProbeOutcome, RejectReason, Scope, TrialOutcome, Verdict};
 use crate::time::Timestamp;
@@ -52,6 +52,7 @@ struct Inner {
     registry: Registry,
     sends: Sends,
     phones: Phones,
+    hearing: Hearing,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -72,6 +73,8 @@ pub struct Settings {
     pub policy: Policy,
     /// How long whoever tells of a transition waits for its commit.
     pub commit_timeout: Duration,
+    /// How long sends may be accepted without any status before their phone counts as deaf; `None`: no webhook is expected.
+    pub deaf_after: Option<Duration>,
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -130,6 +133,7 @@ impl Breakers {
             registry: Registry::default(),
             sends: Sends::new(key),
             phones: Phones::default(),
+            hearing: Hearing::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -184,8 +188,7 @@ impl Breakers {
     /// The ordinary path: a permit if the phone is plainly closed. A local read without a lock, whatever the number of phones.
     pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
         let generation = self.0.registry.plainly_closed(phone)?;
-        self.0.telemetry.emit(SendEvent::Forward);
-        Some(Permit { breakers: self.clone(), phone, generation, trial: None })
+        Some(self.permit(phone, generation, None, SendEvent::Forward))
     }
 
     /// Decides about one send.
@@ -212,8 +215,17 @@ impl Breakers {
                 return Gate::Reject(rejection);
             }
         };
-        inner.telemetry.emit(event);
-        Gate::Forward(Permit { breakers: self.clone(), phone, generation, trial })
+        Gate::Forward(self.permit(phone, generation, trial, event))
+    }
+
+    fn permit(
+        &self,
+        phone: PhoneNumberId,
+        generation: Generation,
+        trial: Option<Lease>,
+        event: SendEvent,
+    ) -> Permit {
+        Permit { breakers: self.clone(), phone, generation, trial, counted: Some(event) }
     }
 
     /// The outcome of a probe.
@@ -276,7 +288,11 @@ impl Breakers {
     /// are not closed; and how many are in contradiction.
     pub fn counts(&self, most: usize) -> Counted {
         let now = self.now();
-        let mut counted = Counted { states: SHOWN_STATES.map(|state| (state, 0)), ..Counted::default() };
+        let mut counted = Counted {
+            states: SHOWN_STATES.map(|state| (state, 0)),
+            deaf: self.0.hearing.deaf(),
+            ..Counted::default()
+        };
         for (phone, cell) in self.0.registry.all() {
             let shown = cell.shown(now);
             if let Some((_, count)) = counted.states.get_mut(shown.index()) {
@@ -301,6 +317,7 @@ impl Breakers {
             heard: self.0.phones.heard(phone),
             policy: &settings.policy,
             durability: &self.0.durability,
+            deaf_since: self.0.hearing.deaf_since(phone),
             now: self.now(),
         };
         BreakerView::of(phone, cell, &around)
@@ -449,6 +466,14 @@ impl Breakers {
         drop(self.apply_if_known(phone, Event::Tick));
     }
 
+    /// Looks for phones that have become deaf; each is told once.
+    fn listen(&self) {
+        let Some(after) = self.0.settings.load().deaf_after else { return };
+        for phone in self.0.hearing.newly_deaf(self.now(), after) {
+            self.0.telemetry.emit(HearingEvent { id: phone, deaf: true });
+        }
+    }
+
     fn sweep(&self) {
         for phone in self.0.registry.forget(self.now()) {
             drop(self.0.store.put(Table::Breakers, record::key(phone), None));
@@ -498,6 +523,8 @@ pub struct Counted {
     pub states: [(&'static str, u64); 5],
     /// Those that are not closed, capped.
     pub held: Vec<(PhoneNumberId, &'static str)>,
+    /// Phones whose sends are accepted but of which no status comes.
+    pub deaf: u64,
     /// Health says clear and sends fail.
     pub contradictions: u64,
 }
