@@ -11,6 +11,7 @@
 mod admin;
 mod config;
 mod demo;
+mod deploy;
 mod server;
 mod simulator;
 mod simulator_command;
