@@ -592,6 +592,10 @@ impl HalfOpen {
         if trial.accepted.is_some() {
             return false;
         }
+        let kind = std::mem::discriminant(&early);
+        if self.early.iter().any(|(known, it)| known == key && std::mem::discriminant(it) == kind) {
+            return true;
+        }
         if self.early.len() >= WAITING {
             self.early.remove(0);
         }
@@ -599,9 +603,9 @@ impl HalfOpen {
         true
     }
 
+    /// Takes what came early for these messages. The rest waits on: it may be about another trial.
     fn take_early(&mut self, keys: &[WamidKey]) -> Vec<(WamidKey, Early)> {
-        let early = std::mem::take(&mut self.early);
-        early.into_iter().filter(|(key, _)| keys.contains(key)).collect()
+        self.early.extract_if(.., |(key, _)| keys.contains(key)).collect()
     }
 
     fn trial_deadline(&self) -> Timestamp {

@@ -258,7 +258,6 @@ impl Breaker {
         self.leases += 1;
         let lease = Lease(self.leases);
         half.lock.trials += 1;
-        half.early.clear();
         let until = now.plus(policy.trial_timeout);
         half.trial = Some(Trial { lease, started: now, until, accepted: None });
         Some(lease)
