@@ -387,7 +387,7 @@ impl Breaker {
                 if let Some(deadline) = half.unheard_deadline(cx) {
                     if is_over(deadline, cx.policy.trial_grace, cx.now) {
                         out.notes.push(Note::TrialUnheard);
-                        half.trial = None;
+                        half.forget_trial(None);
                         let text = "a trial was accepted and no failure came; no webhook ever came here, so its delivery cannot be seen";
                         self.confirmed(Source::Timer, text, cx, out);
                     }
