@@ -515,7 +515,7 @@ impl Breaker {
 
     fn close(&mut self, attempt: u32, cx: &Context<'_>) {
         self.fence = Some(Fence { generation: self.generation.next(), at: cx.now, attempt });
-        self.state = State::Closed(Strikes { keys: Vec::new(), last: cx.now });
+        self.state = State::Closed(Strikes::default());
     }
 
     /// Counts a step that was just made. The state must be the new one already.
@@ -529,6 +529,7 @@ impl Breaker {
         out: &mut Applied,
     ) {
         self.generation = self.generation.next();
+        self.stepped = cx.now;
         let (generation, at) = (self.generation, cx.now);
         out.transitions.push(Transition { kind, from, to: self.shown(at), generation, source, at, text });
     }

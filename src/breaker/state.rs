@@ -36,6 +36,9 @@ pub struct Breaker {
     pub(super) fence: Option<Fence>,
     pub(super) order: Option<Override>,
     pub(super) state: State,
+    /// When its generation grew last.
+    #[serde(default)]
+    pub(super) stepped: Timestamp,
     #[serde(skip)]
     pub(super) leases: u64,
 }
@@ -326,7 +329,6 @@ impl Breaker {
     /// Whether nothing would be lost by forgetting it: closed for so long that no late news can come any more.
     pub fn is_forgettable(&self, now: Timestamp) -> bool {
         let State::Closed(strikes) = &self.state else { return false };
-        let last = self.fence.map_or(strikes.last, |fence| fence.at.max(strikes.last));
-        self.order.is_none() && now.since(last) > REMEMBERED
+        self.order.is_none() && now.since(self.stepped.max(strikes.last)) > REMEMBERED
     }
 }
