@@ -348,6 +348,10 @@ impl Breaker {
             }
             Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
             Health::Blocked(_) | Health::Unknown(_) => {
+                if matches!(health, Health::Blocked(_)) {
+                    // Health agrees with the sends again.
+                    lock.contradiction = None;
+                }
                 lock.probes += 1;
                 lock.attempt = lock.attempt.saturating_add(1);
                 lock.health = Some((cx.now, health));
