@@ -13,8 +13,9 @@ use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
 
-/// The most statuses that wait for a trial's answer, and the most trial messages that wait for a status. A trial answers
-/// within seconds; what is dropped beyond this only delays a close until the next status or trial.
+/// The most statuses that wait for a trial's answer, the most trial messages that wait for a status, and the most failed
+/// messages that are known as such. A trial answers within seconds; what is dropped beyond this only delays a close until
+/// the next status or trial, or costs a trial that fails.
 const WAITING: usize = 256;
 
 /// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
@@ -234,6 +235,9 @@ impl Breaker {
     }
 
     fn lock_evidence(&mut self, about: About, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        if let (Some(lock), Some(key)) = (self.lock_mut(), about.key()) {
+            lock.note_failed(key);
+        }
         let fence = self.fence;
         let is_news = fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
         match &mut self.state {
@@ -241,7 +245,8 @@ impl Breaker {
                 if !is_news {
                     out.notes.push(Note::Stale);
                 } else if strikes.add(about.key(), cx) {
-                    self.trip(reason, cx, out);
+                    let failed = strikes.keys.iter().copied().flatten().collect();
+                    self.trip(reason, failed, cx, out);
                 }
             }
             State::Open(_) => {
@@ -250,7 +255,8 @@ impl Breaker {
                 }
             }
             State::HalfOpen(half) => {
-                if about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                let refutes = half.led_by.is_some() && half.led_by == about.key();
+                if refutes || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
                     if half.is_trial(&about) {
                         out.notes.push(Note::TrialLocked);
                     }
@@ -263,12 +269,16 @@ impl Breaker {
     }
 
     fn proof(&mut self, about: About, cx: &Context<'_>, out: &mut Applied) {
+        // Delivered and 131031 for one message: the lock counts, whichever comes first.
+        if about.key().is_some_and(|key| self.lock().is_some_and(|lock| lock.failed.contains(&key))) {
+            return;
+        }
         match &mut self.state {
             State::Closed(_) => {}
             State::Open(open) => {
                 if about.is_newer(open.entered, open.entered_at, cx.policy.skew) {
                     let text = "a message accepted after the trip was delivered";
-                    self.recover(Source::Webhook, text, cx, out);
+                    self.recover(Source::Webhook, text, about.key(), cx, out);
                 }
             }
             State::HalfOpen(half) => {
@@ -341,7 +351,7 @@ impl Breaker {
                 lock.health = Some((cx.now, health));
                 let min_open_over = open.entered_at.plus(cx.policy.min_open);
                 if is_over(min_open_over, cx.policy.min_open, cx.now) {
-                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", cx, out);
+                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", None, cx, out);
                 } else {
                     open.next_check = min_open_over;
                 }
@@ -437,7 +447,7 @@ impl Breaker {
         }
     }
 
-    fn trip(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+    fn trip(&mut self, reason: Reason, failed: Vec<WamidKey>, cx: &Context<'_>, out: &mut Applied) {
         let good_while = cx.policy.probe_max_interval.saturating_mul(GOOD_WHILE);
         let attempt =
             self.fence.filter(|fence| cx.now.since(fence.at) < good_while).map_or(0, |fence| fence.attempt);
@@ -450,6 +460,7 @@ impl Breaker {
             contradiction: None,
             no_token: None,
             attempt,
+            failed,
             reason,
         };
         let (from, source, text) = (self.shown(cx.now), lock.reason.source, lock.reason.to_string());
@@ -473,7 +484,14 @@ impl Breaker {
     }
 
     /// Open → half-open, or → closed where the policy wants no trials.
-    fn recover(&mut self, source: Source, text: &str, cx: &Context<'_>, out: &mut Applied) {
+    fn recover(
+        &mut self,
+        source: Source,
+        text: &str,
+        led_by: Option<WamidKey>,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
         let State::Open(open) = &self.state else { return };
         let from = self.shown(cx.now);
         if !cx.policy.half_open {
@@ -486,6 +504,7 @@ impl Breaker {
             entered: self.generation.next(),
             entered_at: cx.now,
             confirmed: 0,
+            led_by,
             trial: None,
             trial_keys: Vec::new(),
             early: Vec::new(),
@@ -547,6 +566,17 @@ impl Strikes {
         }
         self.last = cx.now;
         self.keys.len() >= usize::try_from(cx.policy.trip_after).unwrap_or(usize::MAX)
+    }
+}
+
+impl Lock {
+    fn note_failed(&mut self, key: WamidKey) {
+        if !self.failed.contains(&key) {
+            if self.failed.len() >= WAITING {
+                self.failed.remove(0);
+            }
+            self.failed.push(key);
+        }
     }
 }
 

@@ -95,6 +95,9 @@ pub struct Lock {
     /// Since when there has been no token to probe with.
     pub no_token: Option<Timestamp>,
     pub(super) attempt: u32,
+    /// Messages that met the lock: whatever is said of them beside, they prove nothing.
+    #[serde(skip)]
+    pub(super) failed: Vec<WamidKey>,
 }
 
 /// Trials that failed although health was clear.
@@ -128,6 +131,9 @@ pub(super) struct HalfOpen {
     pub(super) entered: Generation,
     pub(super) entered_at: Timestamp,
     pub(super) confirmed: u32,
+    /// The message whose delivery led here from open, if one did.
+    #[serde(skip)]
+    pub(super) led_by: Option<WamidKey>,
     #[serde(skip)]
     pub(super) trial: Option<Trial>,
     /// Messages of this half-open's trials that are not confirmed yet, oldest first, with the permits they went out by.
@@ -288,6 +294,14 @@ impl Breaker {
             State::Closed(_) => None,
             State::Open(open) => Some(&open.lock),
             State::HalfOpen(half) => Some(&half.lock),
+        }
+    }
+
+    pub(super) const fn lock_mut(&mut self) -> Option<&mut Lock> {
+        match &mut self.state {
+            State::Closed(_) => None,
+            State::Open(open) => Some(&mut open.lock),
+            State::HalfOpen(half) => Some(&mut half.lock),
         }
     }
 
