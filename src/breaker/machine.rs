@@ -18,6 +18,9 @@ use crate::time::Timestamp;
 /// the next status or trial, or costs a trial that fails.
 const WAITING: usize = 256;
 
+/// Meta's dates are in whole seconds: what is dated 12:00:00 may have happened up to this much later.
+const DATE_STEP: Duration = Duration::from_secs(1);
+
 /// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
 const GOOD_WHILE: u32 = 4;
 
@@ -285,6 +288,7 @@ impl Breaker {
                 if half.is_trials_message(&about) {
                     out.notes.push(Note::TrialConfirmed);
                     half.forget_trial(about.key());
+                    half.counted.extend(about.key());
                     self.confirmed(Source::Webhook, "a trial's message was delivered", cx, out);
                 } else {
                     half.keep_early(&about, Early::Proof);
@@ -507,6 +511,7 @@ impl Breaker {
             led_by,
             trial: None,
             trial_keys: Vec::new(),
+            counted: Vec::new(),
             early: Vec::new(),
         });
         self.step(TransitionKind::HalfOpen, from, source, text.to_owned(), cx, out);
@@ -604,7 +609,10 @@ impl HalfOpen {
         }
         let nameless = self.trial.filter(|trial| trial.accepted.is_some_and(|accepted| accepted.nameless));
         match (nameless, about) {
-            (Some(trial), About::Unknown { dated: Some(dated), .. }) => *dated >= trial.started,
+            (Some(trial), About::Unknown { key, dated: Some(dated) }) => {
+                let counted = key.is_some_and(|key| self.counted.contains(&key));
+                !counted && dated.plus(DATE_STEP) > trial.started
+            }
             _ => false,
         }
     }

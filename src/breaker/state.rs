@@ -139,6 +139,9 @@ pub(super) struct HalfOpen {
     /// Messages of this half-open's trials that are not confirmed yet, oldest first, with the permits they went out by.
     #[serde(skip)]
     pub(super) trial_keys: Vec<(WamidKey, Lease)>,
+    /// Messages that confirmed a trial: what follows of them is no other trial's.
+    #[serde(skip)]
+    pub(super) counted: Vec<WamidKey>,
     /// Statuses of unknown messages that came while a trial's answer was on its way: they may be the trial's.
     #[serde(skip)]
     pub(super) early: Vec<(WamidKey, Early)>,
