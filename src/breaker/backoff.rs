@@ -9,7 +9,7 @@ const JITTER_PERMILLE: u64 = 200;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Jitter(pub u64);
 
-/// The wait after `attempt` probes that did not clear: `first`, doubled for each, up to `longest`, less up to a fifth.
+/// The wait after `attempt` waits that ended in no clear probe: `first`, doubled for each, up to `longest`, less up to a fifth.
 pub fn wait(attempt: u32, first: Duration, longest: Duration, jitter: Jitter) -> Duration {
     let doubled = first.saturating_mul(1_u32.checked_shl(attempt).unwrap_or(u32::MAX));
     let wait = doubled.min(longest);

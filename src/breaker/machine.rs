@@ -367,9 +367,9 @@ impl Breaker {
                     lock.contradiction = None;
                 }
                 lock.probes += 1;
-                lock.attempt = lock.attempt.saturating_add(1);
                 lock.health = Some((cx.now, health));
                 open.schedule(cx);
+                open.lock.attempt = open.lock.attempt.saturating_add(1);
             }
         }
     }
