@@ -1,0 +1,21 @@
+//! The whole program against a simulated Meta, in virtual time: each row of the state table, each promise.
+//!
+//! Nothing here touches a socket or waits in wall time: apps, Meta and its webhooks are joined to the program by pipes in
+//! memory, and a paused clock jumps to whatever is due next.
+
+mod harness;
+mod messages;
+
+mod containment;
+mod deaf;
+mod half_open;
+mod hangup;
+mod late_news;
+mod metrics;
+mod orders;
+mod precision;
+mod probes;
+mod rejection;
+mod trips;
+mod trouble;
+mod webhook_trips;
