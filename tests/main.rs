@@ -10,6 +10,7 @@
 
 mod admin;
 mod config;
+mod process;
 mod server;
 mod simulator;
 mod store;
