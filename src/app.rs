@@ -175,7 +175,7 @@ impl Wired {
         self.telemetry.render(&Scrape {
             breakers: counted.states,
             phones: counted.held,
-            deaf: 0,
+            deaf: counted.deaf,
             contradictions: counted.contradictions,
         })
     }
@@ -385,6 +385,7 @@ fn settings(config: &Config) -> Settings {
             probe_lease: probe.timeout + PROBE_SLACK,
         },
         commit_timeout: config.store.commit_timeout,
+        deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
     }
 }
 

@@ -69,7 +69,7 @@ impl ErrorKind {
             Self::UpstreamTls => "sendfuse could not verify the Graph API's certificate; nothing was sent",
             Self::TooLarge => "the request is larger than sendfuse accepts",
             Self::Misdirected => "sendfuse forwards to the Graph API only; it is no proxy for other hosts",
-            Self::BadRequest => "the request was not read to its end; nothing was sent",
+            Self::BadRequest => "the request broke off or stalled before its end",
             Self::Internal => "a fault inside sendfuse",
         }
     }

@@ -10,9 +10,12 @@
 
 mod admin;
 mod config;
+mod demo;
+mod deploy;
 mod process;
 mod server;
 mod simulator;
+mod simulator_command;
 mod store;
 mod tidy;
 mod transparency;

@@ -30,6 +30,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "clock",
             "time",
             "prober",
+            "server",
         ],
     ),
     // Floor 3: outside.
@@ -115,6 +116,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("demo", &["app", "config", "simulator"]),
     (
         "cli",
         &[
@@ -122,6 +124,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "admin",
             "clock",
             "config",
+            "demo",
             "error",
             "graph",
             "server",

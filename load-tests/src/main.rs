@@ -149,7 +149,7 @@ fn benchmark(arguments: &Arguments) -> Result<()> {
     if !pinned {
         eprintln!("no taskset or a single core: nothing is pinned, and the figures mean little");
     }
-    let scratch = tempfile::tempdir()?;
+    let scratch = tempfile::Builder::new().prefix("load-tests-").tempdir()?;
     let upstream = OriginProcess::start(scratch.path())?;
 
     let mut everyone = vec![Peer::direct()];
@@ -196,10 +196,15 @@ async fn run_rounds(
     let mut rounds = Vec::new();
     let attempts = if effort.reject_disturbed { effort.rounds * PATIENCE } else { effort.rounds };
     for attempt in 1..=attempts {
-        let mut samples = Vec::new();
-        for proxy in running {
-            samples.push(one_sample(scenario, effort, proxy, upstream).await?);
+        // Who is first differs from round to round: being measured after another must favour no one.
+        let mut samples: Vec<(usize, Sample)> = Vec::new();
+        for (index, proxy) in
+            running.iter().enumerate().cycle().skip(attempt % running.len()).take(running.len())
+        {
+            samples.push((index, one_sample(scenario, effort, proxy, upstream).await?));
         }
+        samples.sort_by_key(|(index, _)| *index);
+        let samples: Vec<Sample> = samples.into_iter().map(|(_, sample)| sample).collect();
         let disturbed = samples.iter().map(Sample::disturbance).fold(0.0, f64::max);
         let clean = !effort.reject_disturbed || disturbed <= measure::MAX_DISTURBANCE;
         let verdict = if clean { "kept" } else { "thrown away" };

@@ -13,9 +13,13 @@ use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
 
-/// The most statuses that wait for a trial's answer, and the most trial messages that wait for a status. A trial answers
-/// within seconds; what is dropped beyond this only delays a close until the next status or trial.
+/// The most statuses that wait for a trial's answer, the most trial messages that wait for a status, and the most failed
+/// messages that are known as such. A trial answers within seconds; what is dropped beyond this only delays a close until
+/// the next status or trial, or costs a trial that fails.
 const WAITING: usize = 256;
+
+/// Meta's dates are in whole seconds: what is dated 12:00:00 may have happened up to this much later.
+const DATE_STEP: Duration = Duration::from_secs(1);
 
 /// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
 const GOOD_WHILE: u32 = 4;
@@ -234,6 +238,9 @@ impl Breaker {
     }
 
     fn lock_evidence(&mut self, about: About, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        if let (Some(lock), Some(key)) = (self.lock_mut(), about.key()) {
+            lock.note_failed(key);
+        }
         let fence = self.fence;
         let is_news = fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
         match &mut self.state {
@@ -241,7 +248,8 @@ impl Breaker {
                 if !is_news {
                     out.notes.push(Note::Stale);
                 } else if strikes.add(about.key(), cx) {
-                    self.trip(reason, cx, out);
+                    let failed = strikes.keys.iter().copied().flatten().collect();
+                    self.trip(reason, failed, cx, out);
                 }
             }
             State::Open(_) => {
@@ -250,7 +258,8 @@ impl Breaker {
                 }
             }
             State::HalfOpen(half) => {
-                if about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                let refutes = half.led_by.is_some() && half.led_by == about.key();
+                if refutes || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
                     if half.is_trial(&about) {
                         out.notes.push(Note::TrialLocked);
                     }
@@ -263,18 +272,23 @@ impl Breaker {
     }
 
     fn proof(&mut self, about: About, cx: &Context<'_>, out: &mut Applied) {
+        // Delivered and 131031 for one message: the lock counts, whichever comes first.
+        if about.key().is_some_and(|key| self.lock().is_some_and(|lock| lock.failed.contains(&key))) {
+            return;
+        }
         match &mut self.state {
             State::Closed(_) => {}
             State::Open(open) => {
                 if about.is_newer(open.entered, open.entered_at, cx.policy.skew) {
                     let text = "a message accepted after the trip was delivered";
-                    self.recover(Source::Webhook, text, cx, out);
+                    self.recover(Source::Webhook, text, about.key(), cx, out);
                 }
             }
             State::HalfOpen(half) => {
                 if half.is_trials_message(&about) {
                     out.notes.push(Note::TrialConfirmed);
                     half.forget_trial(about.key());
+                    half.counted.extend(about.key());
                     self.confirmed(Source::Webhook, "a trial's message was delivered", cx, out);
                 } else {
                     half.keep_early(&about, Early::Proof);
@@ -341,13 +355,17 @@ impl Breaker {
                 lock.health = Some((cx.now, health));
                 let min_open_over = open.entered_at.plus(cx.policy.min_open);
                 if is_over(min_open_over, cx.policy.min_open, cx.now) {
-                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", cx, out);
+                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", None, cx, out);
                 } else {
                     open.next_check = min_open_over;
                 }
             }
             Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
             Health::Blocked(_) | Health::Unknown(_) => {
+                if matches!(health, Health::Blocked(_)) {
+                    // Health agrees with the sends again.
+                    lock.contradiction = None;
+                }
                 lock.probes += 1;
                 lock.attempt = lock.attempt.saturating_add(1);
                 lock.health = Some((cx.now, health));
@@ -387,7 +405,7 @@ impl Breaker {
                 if let Some(deadline) = half.unheard_deadline(cx) {
                     if is_over(deadline, cx.policy.trial_grace, cx.now) {
                         out.notes.push(Note::TrialUnheard);
-                        half.trial = None;
+                        half.forget_trial(None);
                         let text = "a trial was accepted and no failure came; no webhook ever came here, so its delivery cannot be seen";
                         self.confirmed(Source::Timer, text, cx, out);
                     }
@@ -433,7 +451,7 @@ impl Breaker {
         }
     }
 
-    fn trip(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+    fn trip(&mut self, reason: Reason, failed: Vec<WamidKey>, cx: &Context<'_>, out: &mut Applied) {
         let good_while = cx.policy.probe_max_interval.saturating_mul(GOOD_WHILE);
         let attempt =
             self.fence.filter(|fence| cx.now.since(fence.at) < good_while).map_or(0, |fence| fence.attempt);
@@ -446,6 +464,7 @@ impl Breaker {
             contradiction: None,
             no_token: None,
             attempt,
+            failed,
             reason,
         };
         let (from, source, text) = (self.shown(cx.now), lock.reason.source, lock.reason.to_string());
@@ -469,7 +488,14 @@ impl Breaker {
     }
 
     /// Open → half-open, or → closed where the policy wants no trials.
-    fn recover(&mut self, source: Source, text: &str, cx: &Context<'_>, out: &mut Applied) {
+    fn recover(
+        &mut self,
+        source: Source,
+        text: &str,
+        led_by: Option<WamidKey>,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
         let State::Open(open) = &self.state else { return };
         let from = self.shown(cx.now);
         if !cx.policy.half_open {
@@ -482,8 +508,10 @@ impl Breaker {
             entered: self.generation.next(),
             entered_at: cx.now,
             confirmed: 0,
+            led_by,
             trial: None,
             trial_keys: Vec::new(),
+            counted: Vec::new(),
             early: Vec::new(),
         });
         self.step(TransitionKind::HalfOpen, from, source, text.to_owned(), cx, out);
@@ -515,7 +543,7 @@ impl Breaker {
 
     fn close(&mut self, attempt: u32, cx: &Context<'_>) {
         self.fence = Some(Fence { generation: self.generation.next(), at: cx.now, attempt });
-        self.state = State::Closed(Strikes { keys: Vec::new(), last: cx.now });
+        self.state = State::Closed(Strikes::default());
     }
 
     /// Counts a step that was just made. The state must be the new one already.
@@ -529,6 +557,7 @@ impl Breaker {
         out: &mut Applied,
     ) {
         self.generation = self.generation.next();
+        self.stepped = cx.now;
         let (generation, at) = (self.generation, cx.now);
         out.transitions.push(Transition { kind, from, to: self.shown(at), generation, source, at, text });
     }
@@ -542,6 +571,17 @@ impl Strikes {
         }
         self.last = cx.now;
         self.keys.len() >= usize::try_from(cx.policy.trip_after).unwrap_or(usize::MAX)
+    }
+}
+
+impl Lock {
+    fn note_failed(&mut self, key: WamidKey) {
+        if !self.failed.contains(&key) {
+            if self.failed.len() >= WAITING {
+                self.failed.remove(0);
+            }
+            self.failed.push(key);
+        }
     }
 }
 
@@ -569,7 +609,10 @@ impl HalfOpen {
         }
         let nameless = self.trial.filter(|trial| trial.accepted.is_some_and(|accepted| accepted.nameless));
         match (nameless, about) {
-            (Some(trial), About::Unknown { dated: Some(dated), .. }) => *dated >= trial.started,
+            (Some(trial), About::Unknown { key, dated: Some(dated) }) => {
+                let counted = key.is_some_and(|key| self.counted.contains(&key));
+                !counted && dated.plus(DATE_STEP) > trial.started
+            }
             _ => false,
         }
     }
@@ -592,6 +635,10 @@ impl HalfOpen {
         if trial.accepted.is_some() {
             return false;
         }
+        let kind = std::mem::discriminant(&early);
+        if self.early.iter().any(|(known, it)| known == key && std::mem::discriminant(it) == kind) {
+            return true;
+        }
         if self.early.len() >= WAITING {
             self.early.remove(0);
         }
@@ -599,9 +646,9 @@ impl HalfOpen {
         true
     }
 
+    /// Takes what came early for these messages. The rest waits on: it may be about another trial.
     fn take_early(&mut self, keys: &[WamidKey]) -> Vec<(WamidKey, Early)> {
-        let early = std::mem::take(&mut self.early);
-        early.into_iter().filter(|(key, _)| keys.contains(key)).collect()
+        self.early.extract_if(.., |(key, _)| keys.contains(key)).collect()
     }
 
     fn trial_deadline(&self) -> Timestamp {

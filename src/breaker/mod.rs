@@ -31,6 +31,8 @@ mod machine;
 mod policy;
 mod rejection;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use backoff::{Jitter, wait};
 pub use evidence::{About, Reason, Source};

@@ -36,6 +36,9 @@ pub struct Breaker {
     pub(super) fence: Option<Fence>,
     pub(super) order: Option<Override>,
     pub(super) state: State,
+    /// When its generation grew last.
+    #[serde(default)]
+    pub(super) stepped: Timestamp,
     #[serde(skip)]
     pub(super) leases: u64,
 }
@@ -92,6 +95,9 @@ pub struct Lock {
     /// Since when there has been no token to probe with.
     pub no_token: Option<Timestamp>,
     pub(super) attempt: u32,
+    /// Messages that met the lock: whatever is said of them beside, they prove nothing.
+    #[serde(skip)]
+    pub(super) failed: Vec<WamidKey>,
 }
 
 /// Trials that failed although health was clear.
@@ -125,11 +131,17 @@ pub(super) struct HalfOpen {
     pub(super) entered: Generation,
     pub(super) entered_at: Timestamp,
     pub(super) confirmed: u32,
+    /// The message whose delivery led here from open, if one did.
+    #[serde(skip)]
+    pub(super) led_by: Option<WamidKey>,
     #[serde(skip)]
     pub(super) trial: Option<Trial>,
     /// Messages of this half-open's trials that are not confirmed yet, oldest first, with the permits they went out by.
     #[serde(skip)]
     pub(super) trial_keys: Vec<(WamidKey, Lease)>,
+    /// Messages that confirmed a trial: what follows of them is no other trial's.
+    #[serde(skip)]
+    pub(super) counted: Vec<WamidKey>,
     /// Statuses of unknown messages that came while a trial's answer was on its way: they may be the trial's.
     #[serde(skip)]
     pub(super) early: Vec<(WamidKey, Early)>,
@@ -258,7 +270,6 @@ impl Breaker {
         self.leases += 1;
         let lease = Lease(self.leases);
         half.lock.trials += 1;
-        half.early.clear();
         let until = now.plus(policy.trial_timeout);
         half.trial = Some(Trial { lease, started: now, until, accepted: None });
         Some(lease)
@@ -286,6 +297,14 @@ impl Breaker {
             State::Closed(_) => None,
             State::Open(open) => Some(&open.lock),
             State::HalfOpen(half) => Some(&half.lock),
+        }
+    }
+
+    pub(super) const fn lock_mut(&mut self) -> Option<&mut Lock> {
+        match &mut self.state {
+            State::Closed(_) => None,
+            State::Open(open) => Some(&mut open.lock),
+            State::HalfOpen(half) => Some(&mut half.lock),
         }
     }
 
@@ -327,7 +346,6 @@ impl Breaker {
     /// Whether nothing would be lost by forgetting it: closed for so long that no late news can come any more.
     pub fn is_forgettable(&self, now: Timestamp) -> bool {
         let State::Closed(strikes) = &self.state else { return false };
-        let last = self.fence.map_or(strikes.last, |fence| fence.at.max(strikes.last));
-        self.order.is_none() && now.since(last) > REMEMBERED
+        self.order.is_none() && now.since(self.stepped.max(strikes.last)) > REMEMBERED
     }
 }

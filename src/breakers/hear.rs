@@ -6,7 +6,7 @@ use crate::graph::error::is_lock;
 use crate::graph::ids::{PhoneNumberId, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
 use crate::registry::Accepted;
-use crate::telemetry::events::LeakEvent;
+use crate::telemetry::events::{HearingEvent, LeakEvent};
 
 impl Breakers {
     /// Takes in what a webhook said, all facts of one post, and returns once every transition that it caused is durable (or
@@ -24,6 +24,9 @@ impl Breakers {
         match fact {
             Fact::Status(status) => {
                 self.learn(status.phone, status.waba, true);
+                if self.0.hearing.heard(status.phone) {
+                    self.0.telemetry.emit(HearingEvent { id: status.phone, deaf: false });
+                }
                 self.hear_status(status)
             }
             Fact::Error(fact) => {

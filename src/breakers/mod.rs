@@ -5,45 +5,41 @@
 //! operator) awaits it first. The settling of a transition runs on its own task, so nothing is lost when the caller goes away.
 
 mod hear;
+mod list;
 mod orders;
 mod permit;
 mod record;
+mod tell;
 mod timers;
 mod view;
 
 use std::fmt;
-use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
 
+pub use list::{Counted, Filter, SHOWN_STATES};
 pub use orders::{GenerationMismatch, Order, OrderKind, ProbeOrder};
 pub use permit::Permit;
+pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
 
-use crate::breaker::{
-    Applied, Breaker, Context, Event, Generation, Jitter, Lease, Note, Policy, Rejection, Shown, Source,
-    Transition, TransitionKind,
-};
+use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy, Rejection, TransitionKind};
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::registry::{Admitted, Cell, Phone, Phones, Registry, Sends};
+use crate::registry::{Admitted, Cell, Hearing, Phone, Phones, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
-use crate::telemetry::events::{
-    EvidenceEvent, ProbeEvent, SendEvent, StoreEvent, TransitionEvent, TrialEvent,
-};
-use crate::telemetry::labels::{ProbeOutcome, RejectReason, Scope, TrialOutcome, Verdict};
+use crate::telemetry::events::{HearingEvent, ProbeEvent, SendEvent};
+use crate::telemetry::labels::{ProbeOutcome, RejectReason};
 use crate::time::Timestamp;
 
-use view::Around;
+use tell::{Durability, Seen, Told};
 
 /// The handle. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -53,6 +49,7 @@ struct Inner {
     registry: Registry,
     sends: Sends,
     phones: Phones,
+    hearing: Hearing,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -73,6 +70,8 @@ pub struct Settings {
     pub policy: Policy,
     /// How long whoever tells of a transition waits for its commit.
     pub commit_timeout: Duration,
+    /// How long sends may be accepted without any status before their phone counts as deaf; `None`: no webhook is expected.
+    pub deaf_after: Option<Duration>,
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -95,22 +94,6 @@ pub enum Gate {
     Reject(Box<Rejection>),
 }
 
-/// Which breakers to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Filter {
-    /// Only this state (as shown: overrides count as their own state). None: all but the closed ones.
-    pub state: Option<&'static str>,
-    /// Only phones of this WABA.
-    pub waba: Option<WabaId>,
-    /// Only ids after this one, in text order.
-    pub after: Option<PhoneNumberId>,
-    /// At most so many.
-    pub limit: usize,
-}
-
-/// The states that the admin API and the metrics show.
-pub const SHOWN_STATES: [&str; 5] = ["closed", "open", "half_open", "forced_open", "bypassed"];
-
 impl Breakers {
     /// All closed, but for what the store remembers. Probes that become due are sent to the receiver; [`Timers::run`] must
     /// be driven for anything to become due. Must be called within a tokio runtime.
@@ -131,6 +114,7 @@ impl Breakers {
             registry: Registry::default(),
             sends: Sends::new(key),
             phones: Phones::default(),
+            hearing: Hearing::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -185,8 +169,7 @@ impl Breakers {
     /// The ordinary path: a permit if the phone is plainly closed. A local read without a lock, whatever the number of phones.
     pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
         let generation = self.0.registry.plainly_closed(phone)?;
-        self.0.telemetry.emit(SendEvent::Forward);
-        Some(Permit { breakers: self.clone(), phone, generation, trial: None })
+        Some(self.permit(phone, generation, None, SendEvent::Forward))
     }
 
     /// Decides about one send.
@@ -213,8 +196,17 @@ impl Breakers {
                 return Gate::Reject(rejection);
             }
         };
-        inner.telemetry.emit(event);
-        Gate::Forward(Permit { breakers: self.clone(), phone, generation, trial })
+        Gate::Forward(self.permit(phone, generation, trial, event))
+    }
+
+    fn permit(
+        &self,
+        phone: PhoneNumberId,
+        generation: Generation,
+        trial: Option<Lease>,
+        event: SendEvent,
+    ) -> Permit {
+        Permit { breakers: self.clone(), phone, generation, trial, counted: Some(event) }
     }
 
     /// The outcome of a probe.
@@ -243,68 +235,6 @@ impl Breakers {
         if cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.no_token.is_some())) {
             drop(self.apply_if_known(phone, Event::CheckNow));
         }
-    }
-
-    /// One breaker. Any id is known: what was never opened is closed.
-    pub fn view(&self, phone: PhoneNumberId) -> BreakerView {
-        let cell = self.0.registry.get(phone);
-        self.show(phone, cell.as_deref())
-    }
-
-    /// Breakers in the order of their ids; at most `filter.limit`, and whether there are more.
-    pub fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
-        let now = self.now();
-        let mut items = Vec::new();
-        for (phone, cell) in self.0.registry.all() {
-            let shown = cell.shown(now).name();
-            let wanted = match filter.state {
-                Some(state) => shown == state,
-                None => shown != Shown::Closed.name(),
-            };
-            let of_waba = filter.waba.is_none_or(|waba| self.0.phones.get(phone).waba == Some(waba));
-            if !wanted || !of_waba || filter.after.is_some_and(|after| phone <= after) {
-                continue;
-            }
-            if items.len() >= filter.limit {
-                return (items, true);
-            }
-            items.push(self.show(phone, Some(&cell)));
-        }
-        (items, false)
-    }
-
-    /// How many breakers are in each of [`SHOWN_STATES`] (closed: those that are remembered); the first `most` of those that
-    /// are not closed; and how many are in contradiction.
-    pub fn counts(&self, most: usize) -> Counted {
-        let now = self.now();
-        let mut counted = Counted { states: SHOWN_STATES.map(|state| (state, 0)), ..Counted::default() };
-        for (phone, cell) in self.0.registry.all() {
-            let shown = cell.shown(now);
-            if let Some((_, count)) = counted.states.get_mut(shown.index()) {
-                *count += 1;
-            }
-            if shown != Shown::Closed && counted.held.len() < most {
-                counted.held.push((phone, shown.name()));
-            }
-            if shown != Shown::Closed
-                && cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.contradiction.is_some()))
-            {
-                counted.contradictions += 1;
-            }
-        }
-        counted
-    }
-
-    fn show(&self, phone: PhoneNumberId, cell: Option<&Cell>) -> BreakerView {
-        let settings = self.0.settings.load();
-        let around = Around {
-            phone: self.0.phones.get(phone),
-            heard: self.0.phones.heard(phone),
-            policy: &settings.policy,
-            durability: &self.0.durability,
-            now: self.now(),
-        };
-        BreakerView::of(phone, cell, &around)
     }
 
     fn context<'a>(&self, phone: PhoneNumberId, policy: &'a Policy) -> Context<'a> {
@@ -359,15 +289,14 @@ impl Breakers {
             if applied.transitions.iter().any(|step| step.kind == TransitionKind::Trip) {
                 cell.counts.clear();
             }
-            let moved = !applied.transitions.is_empty();
-            if moved {
+            if !applied.transitions.is_empty() {
                 cell.unsettled.fetch_add(1, Ordering::Relaxed);
             }
             // Under the lock, so that the store sees the writes in the order of the transitions. What is written once more
             // is durable no sooner than what was written before.
             let unsettled = cell.unsettled.load(Ordering::Relaxed) > 0;
             let commit = (applied.changed || unsettled).then(|| self.put(phone, breaker, cell));
-            let commit = commit.filter(|_| moved || unsettled);
+            let commit = commit.filter(|_| unsettled);
             Ok((applied, commit, breaker.next_due(&cx), breaker.incident(phone.as_str(), cx.now)))
         })?;
         self.due(phone, due);
@@ -391,64 +320,6 @@ impl Breakers {
         self.0.store.put(Table::Breakers, record::key(phone), Some(value))
     }
 
-    /// Waits for the commit, then tells.
-    async fn settle(self, told: Told, cell: Arc<Cell>, commit: Commit, patience: Duration) {
-        let inner = &self.0;
-        let durable = match tokio::time::timeout(patience, commit).await {
-            Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(error))) => Err(error.0),
-            Ok(Err(_)) => Err("the store has stopped".to_owned()),
-            Err(_) => Err(format!("the store did not commit within {patience:?}")),
-        };
-        if !told.transitions.is_empty() {
-            cell.unsettled.fetch_sub(1, Ordering::Relaxed);
-        }
-        if inner.durability.note(durable.is_ok(), self.now()) {
-            inner.telemetry.emit(StoreEvent { error: durable.as_ref().err().map(String::as_str) });
-        }
-        let phone = told.phone;
-        for step in &told.transitions {
-            let detection = told.seen.as_ref().and_then(|seen| seen.accepted_at).map(|at| step.at.since(at));
-            inner.telemetry.emit(TransitionEvent {
-                scope: Scope::Phone,
-                id: phone,
-                transition: step.kind,
-                from: step.from.name(),
-                to: step.to.name(),
-                generation: step.generation.0,
-                source: step.source,
-                code: told.seen.as_ref().and_then(|seen| seen.code),
-                text: &step.text,
-                incident: told.incident.as_deref(),
-                detection: detection.filter(|_| step.kind == TransitionKind::Trip),
-            });
-        }
-    }
-
-    fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
-        let telemetry = &self.0.telemetry;
-        if let Some(Seen { verdict, source, .. }) = seen {
-            let stale = applied.notes.contains(&Note::Stale);
-            telemetry.emit(EvidenceEvent { id, verdict: *verdict, source: *source, stale });
-        }
-        for note in &applied.notes {
-            let outcome = match note {
-                Note::TrialConfirmed => TrialOutcome::Confirmed,
-                Note::TrialUnheard => TrialOutcome::Unheard,
-                Note::TrialLocked => TrialOutcome::Locked,
-                Note::TrialOther => TrialOutcome::OtherError,
-                Note::TrialAbandoned => TrialOutcome::Abandoned,
-                Note::TrialTimedOut => TrialOutcome::TimedOut,
-                Note::ProbeLeaseOver => {
-                    telemetry.emit(ProbeEvent { id, outcome: ProbeOutcome::UnknownLeaseOver });
-                    continue;
-                }
-                Note::Stale | Note::ProbeIgnored => continue,
-            };
-            telemetry.emit(TrialEvent { id, outcome });
-        }
-    }
-
     fn announce_due(&self, phone: PhoneNumberId, cell: &Cell, policy: &Policy) {
         let cx = self.context(phone, policy);
         self.due(phone, cell.read(|breaker| breaker.next_due(&cx)));
@@ -463,6 +334,14 @@ impl Breakers {
         drop(self.apply_if_known(phone, Event::Tick));
     }
 
+    /// Looks for phones that have become deaf; each is told once.
+    fn listen(&self) {
+        let Some(after) = self.0.settings.load().deaf_after else { return };
+        for phone in self.0.hearing.newly_deaf(self.now(), after) {
+            self.0.telemetry.emit(HearingEvent { id: phone, deaf: true });
+        }
+    }
+
     fn sweep(&self) {
         for phone in self.0.registry.forget(self.now()) {
             drop(self.0.store.put(Table::Breakers, record::key(phone), None));
@@ -470,89 +349,8 @@ impl Breakers {
     }
 }
 
-/// Evidence as it is counted and told.
-struct Seen {
-    verdict: Verdict,
-    source: Source,
-    code: Option<i64>,
-    /// When Meta accepted the send that it is about.
-    accepted_at: Option<Timestamp>,
-}
-
-impl Seen {
-    fn of(event: &Event, sends: &Sends) -> Option<Self> {
-        let (verdict, source, code, about) = match event {
-            Event::Lock { about, reason } => (Verdict::Lock, reason.source, Some(reason.code), about),
-            Event::Proof { about } => (Verdict::Delivered, Source::Webhook, None, about),
-            _ => return None,
-        };
-        let accepted_at = about.key().and_then(|key| sends.get(key)).map(|send| send.at);
-        Some(Self { verdict, source, code, accepted_at })
-    }
-}
-
-/// What a settling has to tell.
-struct Told {
-    phone: PhoneNumberId,
-    transitions: Vec<Transition>,
-    incident: Option<String>,
-    seen: Option<Seen>,
-}
-
 impl fmt::Debug for Breakers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Breakers")
-    }
-}
-
-/// A snapshot for the metrics.
-#[derive(Clone, Debug, Default)]
-pub struct Counted {
-    /// How many are in each of [`SHOWN_STATES`].
-    pub states: [(&'static str, u64); 5],
-    /// Those that are not closed, capped.
-    pub held: Vec<(PhoneNumberId, &'static str)>,
-    /// Health says clear and sends fail.
-    pub contradictions: u64,
-}
-
-/// The way of an applied event to stable storage and into the log. Await it before telling the outside; dropping it
-/// leaves it to run by itself. Ready at once where there was no transition.
-#[derive(Debug, Default)]
-#[must_use = "await it before the outside is told of the transition"]
-pub struct Settling(Option<JoinHandle<()>>);
-
-impl Future for Settling {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
-            // A settling that panicked has nothing more to wait for.
-            Some(task) => Pin::new(task).poll(cx).map(drop),
-        }
-    }
-}
-
-/// Whether transitions reach stable storage.
-#[derive(Debug, Default)]
-pub(crate) struct Durability(Mutex<Option<(Timestamp, u64)>>);
-
-impl Durability {
-    /// Notes the outcome of a commit; says whether that changes anything.
-    fn note(&self, durable: bool, now: Timestamp) -> bool {
-        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *lost;
-        *lost = match (durable, before) {
-            (true, _) => None,
-            (false, None) => Some((now, 1)),
-            (false, Some((since, count))) => Some((since, count + 1)),
-        };
-        before.is_some() == durable
-    }
-
-    /// Since when transitions are not durable, and how many were affected.
-    fn lost(&self) -> Option<(Timestamp, u64)> {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,6 +4,7 @@ use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Generation, Lease, Reason, Source};
 use crate::graph::ids::PhoneNumberId;
 use crate::registry::Accepted;
+use crate::telemetry::events::SendEvent;
 
 /// An admitted send. Give it back with one of the methods; a trial's permit that is dropped instead is *abandoned*: it
 /// proves nothing, and the next send may be the trial.
@@ -13,6 +14,8 @@ pub struct Permit {
     pub(super) phone: PhoneNumberId,
     pub(super) generation: Generation,
     pub(super) trial: Option<Lease>,
+    /// How it is counted in the end.
+    pub(super) counted: Option<SendEvent>,
 }
 
 impl Permit {
@@ -21,11 +24,17 @@ impl Permit {
         self.trial.is_some()
     }
 
+    /// It was no send after all, but a read receipt: only the answer shows it where nobody looked at the body. Not counted.
+    pub fn no_send(mut self) {
+        self.counted = None;
+    }
+
     /// Meta accepted it, as these messages. The settling is to be awaited before the answer is released: a status may
     /// have overtaken the answer.
     pub fn accepted<'a>(mut self, wamids: impl Iterator<Item = &'a str>) -> Settling {
         let inner = &self.breakers.0;
         let at = self.breakers.now();
+        inner.hearing.accepted(self.phone, at);
         let accepted = Accepted { phone: self.phone, at, generation: self.generation, leaked: false };
         let keys =
             wamids.map(|wamid| inner.sends.key_of(wamid)).inspect(|key| inner.sends.remember(*key, accepted));
@@ -63,6 +72,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        if let Some(event) = self.counted.take() {
+            self.breakers.0.telemetry.emit(event);
+        }
         if let Some(lease) = self.trial {
             // Settles by itself.
             drop(self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: true }));

@@ -15,6 +15,9 @@ use crate::time::Timestamp;
 /// How often breakers that need not be remembered any more are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 
+/// How often phones that have become deaf are looked for.
+const LISTEN: Duration = Duration::from_secs(15);
+
 /// When a phone's breaker is due next; `None`, never.
 pub(super) type Due = (PhoneNumberId, Option<Timestamp>);
 
@@ -29,7 +32,7 @@ impl Timers {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut queue = DelayQueue::new();
         let mut keys: HashMap<PhoneNumberId, Key> = HashMap::new();
-        let mut sweep = tokio::time::interval(SWEEP);
+        let (mut sweep, mut listen) = (tokio::time::interval(SWEEP), tokio::time::interval(LISTEN));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -48,6 +51,7 @@ impl Timers {
                     self.breakers.tick(phone);
                 }
                 _ = sweep.tick() => self.breakers.sweep(),
+                _ = listen.tick() => self.breakers.listen(),
             }
         }
     }

@@ -78,7 +78,7 @@ pub struct OverrideView {
 /// A condition that holds.
 #[derive(Clone, Debug, Serialize)]
 pub struct ConditionView {
-    /// contradiction, no_token, not_durable
+    /// contradiction, no_token, deaf, not_durable
     pub name: &'static str,
     /// Since when.
     pub since: String,
@@ -94,6 +94,7 @@ pub(super) struct Around<'a> {
     pub(super) heard: bool,
     pub(super) policy: &'a Policy,
     pub(super) durability: &'a Durability,
+    pub(super) deaf_since: Option<Timestamp>,
     pub(super) now: Timestamp,
 }
 
@@ -136,7 +137,7 @@ impl BreakerView {
                 reason: order.reason.clone(),
                 until: order.until.map(|until| until.to_string()),
             }),
-            conditions: conditions(breaker, held, around.durability),
+            conditions: conditions(breaker, held, around),
             incident: breaker.incident(id.as_str(), now),
             closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
         }
@@ -160,7 +161,7 @@ fn reason(breaker: &Breaker, now: Timestamp) -> Option<ReasonView> {
     })
 }
 
-fn conditions(breaker: &Breaker, held: bool, durability: &Durability) -> Vec<ConditionView> {
+fn conditions(breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<ConditionView> {
     let mut conditions = Vec::new();
     if let Some(contradiction) = breaker.lock().and_then(|lock| lock.contradiction) {
         conditions.push(ConditionView {
@@ -178,7 +179,16 @@ fn conditions(breaker: &Breaker, held: bool, durability: &Durability) -> Vec<Con
             text: "there is no valid token to probe with".to_owned(),
         });
     }
-    if let (true, Some((since, count))) = (held, durability.lost()) {
+    if let Some(since) = around.deaf_since {
+        conditions.push(ConditionView {
+            name: "deaf",
+            since: since.to_string(),
+            count: 1,
+            text: "sends are accepted, and no status webhook comes: a lock told by webhook would go unseen"
+                .to_owned(),
+        });
+    }
+    if let (true, Some((since, count))) = (held, around.durability.lost()) {
         conditions.push(ConditionView {
             name: "not_durable",
             since: since.to_string(),

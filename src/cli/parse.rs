@@ -1,14 +1,19 @@
 //! What can be typed.
 //!
-//! Secrets have no options: what stands on a command line is seen by everyone on the machine.
+//! Secrets have no options: what stands on a command line is seen by everyone on the machine. Those of the simulator have:
+//! they protect nothing.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+use url::Url;
 
 use crate::admin::{HOLD_RULE, MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
+use crate::config::duration;
 use crate::graph::ids::PhoneNumberId;
+use crate::simulator;
 
 /// A circuit-breaking reverse proxy for the WhatsApp Cloud API.
 #[derive(Debug, Parser)]
@@ -58,9 +63,33 @@ pub struct ConfigArgs {
 /// How the simulated Meta runs.
 #[derive(Debug, Args)]
 pub struct SimulatorArgs {
-    /// Where it listens
+    /// Where it listens, without TLS
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8090")]
     pub listen: SocketAddr,
+    /// Where it listens with TLS too
+    #[arg(long, value_name = "ADDRESS", requires = "ca_out")]
+    pub tls_listen: Option<SocketAddr>,
+    /// Where to write the certificate (PEM) that clients of the TLS listener have to trust
+    #[arg(long, value_name = "FILE", requires = "tls_listen")]
+    pub ca_out: Option<PathBuf>,
+    /// Where webhooks go, http:// only; without it there are none
+    #[arg(long, value_name = "URL", value_parser = parse_webhook_url)]
+    pub webhook_url: Option<String>,
+    /// Signs the webhooks
+    #[arg(long, value_name = "SECRET", default_value_t = simulator::Options::default().app_secret)]
+    pub app_secret: String,
+    /// What handshakes say
+    #[arg(long, value_name = "TOKEN", default_value_t = simulator::Options::default().verify_token)]
+    pub verify_token: String,
+    /// From acceptance to `sent` or `failed`, and from each status to the next
+    #[arg(long, value_name = "DURATION", default_value = "500ms", value_parser = duration::parse)]
+    pub status_delay: Duration,
+    /// How many of 100 webhooks come twice
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub duplicates: u8,
+    /// Of how many of 100 messages `delivered` comes before `sent`
+    #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
+    pub reorder: u8,
 }
 
 /// Commands that go through the admin API.
@@ -145,6 +174,12 @@ pub struct HoldArgs {
     pub hold: Option<String>,
 }
 
+/// The simulator delivers over plain HTTP only.
+fn parse_webhook_url(text: &str) -> Result<String, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| url.scheme() == "http" && url.has_host());
+    url.map(String::from).ok_or("a URL that begins with http://")
+}
+
 fn parse_reason(text: &str) -> Result<String, String> {
     one_to(MAX_REASON_CHARS, text)
 }
@@ -209,6 +244,12 @@ mod tests {
             "sendfuse probe 1 --reason x --for 2h",
             "sendfuse open 1 --reason x --for 2",
             "sendfuse open 1 --reason x --if-match \"7\"",
+            "sendfuse simulator --tls-listen 127.0.0.1:1",
+            "sendfuse simulator --ca-out ca.pem",
+            "sendfuse simulator --webhook-url https://a/webhook",
+            "sendfuse simulator --webhook-url localhost:8081",
+            "sendfuse simulator --status-delay 500",
+            "sendfuse simulator --duplicates 101",
         ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::exit;
+use super::signals::Signals;
 use crate::app::{Addresses, App, Wired, store_file};
 use crate::config::{self, Config, LogFormat, Problems, Watcher};
 use crate::server::TlsCerts;
@@ -100,34 +101,6 @@ fn greet(config: &Config, at: Addresses, out: &mut dyn Write) -> std::io::Result
         )?;
     }
     out.flush()
-}
-
-/// The signals that end the process.
-struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        use tokio::signal::unix::{SignalKind, signal};
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn run(mut self, stop: CancellationToken) {
-        self.next().await;
-        tracing::info!("stopping: open requests may end");
-        stop.cancel();
-        self.next().await;
-        std::process::exit(exit::FAILED.into());
-    }
-
-    async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }
 
 /// Takes changed configurations over. A bad one is refused as a whole, and the one before stays in force.

@@ -4,6 +4,7 @@
 //! closed at generation 0 and costs nothing. While there is no cell at all, an admission is one atomic load.
 
 mod cell;
+mod hearing;
 mod phones;
 mod sends;
 mod sync;
@@ -14,6 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 pub use cell::{Admitted, Cell};
+pub use hearing::Hearing;
 pub use phones::{Phone, Phones};
 pub use sends::{Accepted, Sends};
 

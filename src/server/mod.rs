@@ -2,7 +2,7 @@
 //!
 //! HTTP/1.1 and HTTP/2 with prior knowledge on plain TCP, both by ALPN over TLS.
 //!
-//! How long a connection may be quiet (see [`activity`]):
+//! How long a connection may be quiet (see `activity`):
 //! - `header_timeout` until the first request's head is there, from the connection's beginning (for the TLS handshake
 //!   likewise), and for every later head over HTTP/1.1 from its first byte;
 //! - [`Options::idle_timeout`] between requests, 75 s as in nginx: longer than the clients' pools keep a connection, so

@@ -31,13 +31,13 @@ use gate::GateLayer;
 use identify::IdentifyLayer;
 use own::RequestIds;
 use refuse::RefuseLayer;
-use rescue::RescueLayer;
+use rescue::{RescueLayer, Rescuer};
 
 /// What all connections of the send path share.
 #[derive(Clone)]
 pub struct SendPath {
     parts: Arc<gate::Parts>,
-    ids: Arc<RequestIds>,
+    rescuer: Arc<Rescuer>,
     upstream: Graph,
 }
 
@@ -59,7 +59,8 @@ impl SendPath {
             ids: Arc::clone(&ids),
             tasks: TaskTracker::new(),
         };
-        Self { parts: Arc::new(parts), ids, upstream: Graph(upstream) }
+        let rescuer = Arc::new(Rescuer::new(ids));
+        Self { parts: Arc::new(parts), rescuer, upstream: Graph(upstream) }
     }
 
     /// The service of one connection.
@@ -76,7 +77,7 @@ impl SendPath {
     + 'static {
         ServiceBuilder::new()
             // Outermost, so that whatever fails within, even by panic, is answered whole and in Graph's shape.
-            .layer(RescueLayer(Arc::clone(&self.ids)))
+            .layer(RescueLayer(Arc::clone(&self.rescuer)))
             // Before anything looks at the path: a request for another host has nothing to do with ours.
             .layer(RefuseLayer { connection, upstream: self.upstream.authority() })
             .layer(IdentifyLayer)

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use futures_util::future::CatchUnwind;
@@ -26,20 +28,47 @@ const OWN_CODES: u32 = 999_000;
 
 /// Turns errors and panics of the service within into responses.
 #[derive(Clone)]
-pub(super) struct RescueLayer(pub(super) Arc<RequestIds>);
+pub(super) struct RescueLayer(pub(super) Arc<Rescuer>);
+
+/// What all rescues share.
+pub(super) struct Rescuer {
+    ids: Arc<RequestIds>,
+    began: Instant,
+    /// The last second in which an error was logged, counted from `began`; and how many were not, since.
+    told: AtomicU64,
+    untold: AtomicU64,
+}
+
+impl Rescuer {
+    pub(super) fn new(ids: Arc<RequestIds>) -> Self {
+        Self { ids, began: Instant::now(), told: AtomicU64::new(0), untold: AtomicU64::new(0) }
+    }
+
+    /// Logs an error; at most one each second, for when upstream is down every request has one.
+    fn tell(&self, error: &ProxyError) {
+        let second = self.began.elapsed().as_secs() + 1;
+        if self.told.swap(second, Ordering::Relaxed) == second {
+            self.untold.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        let before = self.untold.swap(0, Ordering::Relaxed);
+        let source = error.source.as_ref().map(|source| chain(&**source)).unwrap_or_default();
+        tracing::warn!(error = error.kind.name(), source, before, "a request got an answer of our own");
+    }
+}
 
 impl<S> Layer<S> for RescueLayer {
     type Service = Rescue<S>;
 
     fn layer(&self, inner: S) -> Rescue<S> {
-        Rescue { ids: Arc::clone(&self.0), inner }
+        Rescue { rescuer: Arc::clone(&self.0), inner }
     }
 }
 
 /// See [`RescueLayer`].
 #[derive(Clone)]
 pub(super) struct Rescue<S> {
-    ids: Arc<RequestIds>,
+    rescuer: Arc<Rescuer>,
     inner: S,
 }
 
@@ -57,15 +86,15 @@ where
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let ids = Arc::clone(&self.ids);
-        RescueFuture { ids, inner: AssertUnwindSafe(self.inner.call(request)).catch_unwind() }
+        let rescuer = Arc::clone(&self.rescuer);
+        RescueFuture { rescuer, inner: AssertUnwindSafe(self.inner.call(request)).catch_unwind() }
     }
 }
 
 pin_project! {
     /// A call on its way, that cannot fail any more.
     pub(super) struct RescueFuture<F> {
-        ids: Arc<RequestIds>,
+        rescuer: Arc<Rescuer>,
         #[pin]
         inner: CatchUnwind<AssertUnwindSafe<F>>,
     }
@@ -84,9 +113,8 @@ where
             Ok(Err(error)) => error,
             Err(panic) => panicked(&*panic),
         };
-        let source = error.source.as_ref().map(|source| chain(&**source)).unwrap_or_default();
-        tracing::warn!(error = error.kind.name(), source, "no answer from upstream for a request");
-        Poll::Ready(Ok(answer(error.kind, &this.ids.next())))
+        this.rescuer.tell(&error);
+        Poll::Ready(Ok(answer(error.kind, &this.rescuer.ids.next())))
     }
 }
 

@@ -190,6 +190,30 @@ impl Event for EvidenceEvent {
     }
 }
 
+/// A phone has become deaf, or hears again.
+#[derive(Clone, Copy, Debug)]
+pub struct HearingEvent {
+    /// Whose statuses they are.
+    pub id: PhoneNumberId,
+    /// Sends are accepted, and no status comes.
+    pub deaf: bool,
+}
+
+impl Event for HearingEvent {
+    fn record(self, _: &Metrics) {
+        // What is counted is how many are deaf, and that is asked for by the scrape.
+        let phone = self.id.as_str();
+        if self.deaf {
+            tracing::warn!(
+                phone,
+                "deaf: sends are accepted and no status webhook comes; where does Meta send them?"
+            );
+        } else {
+            tracing::info!(phone, "status webhooks come again");
+        }
+    }
+}
+
 /// A probe has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeEvent {

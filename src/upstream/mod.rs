@@ -2,7 +2,7 @@
 //!
 //! What is forwarded is forwarded as it came. What changes on the way out, and nothing else:
 //! - the target's scheme and authority become upstream's, `Host` with them; path and query are not touched;
-//! - fields of one hop go (see [`fields`]).
+//! - fields of one hop go (see `fields`).
 //!
 //! What the HTTP library cannot carry:
 //! - targets with raw `<`, `>`, a backtick in the path, a `"` in the query, or bytes that are no UTF-8 are answered 400, and

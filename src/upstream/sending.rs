@@ -100,10 +100,18 @@ impl Waiting {
 
 /// Until there was a connection, nothing was sent; afterwards, the outcome is unknown.
 fn explain(error: Error) -> ProxyError {
-    let kind = match error.source().and_then(|source| source.downcast_ref::<ConnectError>()) {
+    let source = error.source();
+    let kind = match source.and_then(|source| source.downcast_ref::<ConnectError>()) {
         Some(ConnectError::Unreachable(_)) => ErrorKind::UpstreamUnreachable,
         Some(ConnectError::TimedOut) => ErrorKind::UpstreamTimeout,
         Some(ConnectError::Tls(_)) => ErrorKind::UpstreamTls,
+        // What hyper calls the user's is the request's body: the app broke it off.
+        None if source
+            .and_then(|source| source.downcast_ref::<hyper::Error>())
+            .is_some_and(hyper::Error::is_user) =>
+        {
+            ErrorKind::BadRequest
+        }
         None => ErrorKind::UpstreamReset,
     };
     ProxyError::new(kind, error)

@@ -2,8 +2,9 @@
 
 import json
 import subprocess
+import threading
 
-from stack import Failed, check
+from stack import DEADLINE, Failed, check
 
 TO = "+16505551234"
 BURST = 5
@@ -27,9 +28,12 @@ class Client:
         message = {"phone": phone, "to": TO, "text": "Your order is on its way."}
         self.child.stdin.write(json.dumps(message) + "\n")
         self.child.stdin.flush()
+        hung = threading.Timer(DEADLINE, self.child.kill)
+        hung.start()
         line = self.child.stdout.readline()
+        hung.cancel()
         if not line:
-            raise Failed(f"{self.name} ended with status {self.child.wait()}")
+            raise Failed(f"{self.name} ended with status {self.child.wait()} (-9: no answer in {DEADLINE:.0f} s)")
         return json.loads(line)
 
     def stop(self):

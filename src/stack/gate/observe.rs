@@ -14,6 +14,7 @@ use crate::breakers::{Permit, Settling};
 use crate::error::ProxyError;
 use crate::graph::answer::{self, Answer};
 use crate::graph::error::is_lock;
+use crate::graph::route::Endpoint;
 use crate::telemetry::events::GraphErrorEvent;
 
 /// The most bytes of an answer that are read before it is released. Meta's answers to sends have some hundred.
@@ -58,6 +59,7 @@ pub(super) async fn observe(
     parts: &Parts,
     head: response::Parts,
     collected: Collected,
+    endpoint: Endpoint,
     permit: Permit,
     credentials: &Credentials,
 ) -> Response<ResponseBody> {
@@ -66,7 +68,7 @@ pub(super) async fn observe(
             let settling = {
                 let plain = decoded(&head.headers, &data).await;
                 let answer = answer::read(&plain).unwrap_or_default();
-                judge(parts, &head, &answer, permit, credentials)
+                judge(parts, &head, &answer, endpoint, permit, credentials)
             };
             (ResponseBody::collected(data, trailers), settling)
         }
@@ -80,6 +82,7 @@ fn judge(
     parts: &Parts,
     head: &response::Parts,
     answer: &Answer<'_>,
+    endpoint: Endpoint,
     permit: Permit,
     credentials: &Credentials,
 ) -> Settling {
@@ -88,6 +91,11 @@ fn judge(
             return permit.other();
         }
         credentials.learned(parts);
+        if answer.wamids.is_empty() && endpoint == Endpoint::Messages {
+            // `{"success":true}`: a read receipt. A trial was looked at before, and is none.
+            permit.no_send();
+            return Settling::default();
+        }
         return permit.accepted(answer.wamids.iter().map(AsRef::as_ref));
     };
     parts.telemetry.emit(GraphErrorEvent(error.code));

@@ -50,7 +50,7 @@ pub(super) async fn send<S: Forward>(
     let (head, body) = answer.into_parts();
     let collected = observe::collect(body).await?;
     let after = Instant::now();
-    let answer = observe::observe(&parts, head, collected, permit, &credentials).await;
+    let answer = observe::observe(&parts, head, collected, endpoint, permit, &credentials).await;
     parts.telemetry.emit(OverheadEvent(before + after.elapsed()));
     Ok(answer)
 }

@@ -1,0 +1,105 @@
+//! Looking at breakers: one, many, and how many there are.
+
+use super::Breakers;
+use super::view::{Around, BreakerView};
+use crate::breaker::Shown;
+use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::registry::Cell;
+
+/// Which breakers to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter {
+    /// Only this state (as shown: overrides count as their own state). None: all but the closed ones.
+    pub state: Option<&'static str>,
+    /// Only phones of this WABA.
+    pub waba: Option<WabaId>,
+    /// Only ids after this one, in text order.
+    pub after: Option<PhoneNumberId>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// The states that the admin API and the metrics show.
+pub const SHOWN_STATES: [&str; 5] = ["closed", "open", "half_open", "forced_open", "bypassed"];
+
+/// A snapshot for the metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// How many are in each of [`SHOWN_STATES`].
+    pub states: [(&'static str, u64); 5],
+    /// Those that are not closed, capped.
+    pub held: Vec<(PhoneNumberId, &'static str)>,
+    /// Phones whose sends are accepted but of which no status comes.
+    pub deaf: u64,
+    /// Health says clear and sends fail.
+    pub contradictions: u64,
+}
+
+impl Breakers {
+    /// One breaker. Any id is known: what was never opened is closed.
+    pub fn view(&self, phone: PhoneNumberId) -> BreakerView {
+        let cell = self.0.registry.get(phone);
+        self.show(phone, cell.as_deref())
+    }
+
+    /// Breakers in the order of their ids; at most `filter.limit`, and whether there are more.
+    pub fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
+        let now = self.now();
+        let mut items = Vec::new();
+        for (phone, cell) in self.0.registry.all() {
+            let shown = cell.shown(now).name();
+            let wanted = match filter.state {
+                Some(state) => shown == state,
+                None => shown != Shown::Closed.name(),
+            };
+            let of_waba = filter.waba.is_none_or(|waba| self.0.phones.get(phone).waba == Some(waba));
+            if !wanted || !of_waba || filter.after.is_some_and(|after| phone <= after) {
+                continue;
+            }
+            if items.len() >= filter.limit {
+                return (items, true);
+            }
+            items.push(self.show(phone, Some(&cell)));
+        }
+        (items, false)
+    }
+
+    /// How many breakers are in each of [`SHOWN_STATES`] (closed: those that are remembered); the first `most` of those that
+    /// are not closed; and how many are in contradiction.
+    pub fn counts(&self, most: usize) -> Counted {
+        let now = self.now();
+        let mut counted = Counted {
+            states: SHOWN_STATES.map(|state| (state, 0)),
+            deaf: self.0.hearing.deaf(),
+            ..Counted::default()
+        };
+        for (phone, cell) in self.0.registry.all() {
+            let shown = cell.shown(now);
+            if let Some((_, count)) = counted.states.get_mut(shown.index()) {
+                *count += 1;
+            }
+            if shown != Shown::Closed && counted.held.len() < most {
+                counted.held.push((phone, shown.name()));
+            }
+            if shown != Shown::Closed
+                && cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.contradiction.is_some()))
+            {
+                counted.contradictions += 1;
+            }
+        }
+        counted
+    }
+
+    fn show(&self, phone: PhoneNumberId, cell: Option<&Cell>) -> BreakerView {
+        let settings = self.0.settings.load();
+        let around = Around {
+            phone: self.0.phones.get(phone),
+            heard: self.0.phones.heard(phone),
+            policy: &settings.policy,
+            durability: &self.0.durability,
+            deaf_since: self.0.hearing.deaf_since(phone),
+            now: self.now(),
+        };
+        BreakerView::of(phone, cell, &around)
+    }
+}

@@ -1,0 +1,149 @@
+//! After a change: wait until it is on stable storage, then tell, in the log and in the metrics.
+
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::Breakers;
+use crate::breaker::{Applied, Event, Note, Source, Transition, TransitionKind};
+use crate::graph::ids::PhoneNumberId;
+use crate::registry::{Cell, Sends};
+use crate::store::Commit;
+use crate::telemetry::events::{EvidenceEvent, ProbeEvent, StoreEvent, TransitionEvent, TrialEvent};
+use crate::telemetry::labels::{ProbeOutcome, Scope, TrialOutcome, Verdict};
+use crate::time::Timestamp;
+
+/// The way of an applied event to stable storage and into the log. Await it before telling the outside; dropping it
+/// leaves it to run by itself. Ready at once where there is no transition that is not durable yet.
+#[derive(Debug, Default)]
+#[must_use = "await it before the outside is told of the transition"]
+pub struct Settling(pub(super) Option<JoinHandle<()>>);
+
+impl Future for Settling {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            None => Poll::Ready(()),
+            // A settling that panicked has nothing more to wait for.
+            Some(task) => Pin::new(task).poll(cx).map(drop),
+        }
+    }
+}
+
+impl Breakers {
+    /// Waits for the commit, then tells. What has no transition of its own to tell only waits.
+    pub(super) async fn settle(self, told: Told, cell: Arc<Cell>, commit: Commit, patience: Duration) {
+        let inner = &self.0;
+        let durable = match tokio::time::timeout(patience, commit).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.0),
+            Ok(Err(_)) => Err("the store has stopped".to_owned()),
+            Err(_) => Err(format!("the store did not commit within {patience:?}")),
+        };
+        if told.transitions.is_empty() {
+            return;
+        }
+        cell.unsettled.fetch_sub(1, Ordering::Relaxed);
+        if inner.durability.note(durable.is_ok(), self.now()) {
+            inner.telemetry.emit(StoreEvent { error: durable.as_ref().err().map(String::as_str) });
+        }
+        let phone = told.phone;
+        for step in &told.transitions {
+            let detection = told.seen.as_ref().and_then(|seen| seen.accepted_at).map(|at| step.at.since(at));
+            inner.telemetry.emit(TransitionEvent {
+                scope: Scope::Phone,
+                id: phone,
+                transition: step.kind,
+                from: step.from.name(),
+                to: step.to.name(),
+                generation: step.generation.0,
+                source: step.source,
+                code: told.seen.as_ref().and_then(|seen| seen.code),
+                text: &step.text,
+                incident: told.incident.as_deref(),
+                detection: detection.filter(|_| step.kind == TransitionKind::Trip),
+            });
+        }
+    }
+
+    pub(super) fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
+        let telemetry = &self.0.telemetry;
+        if let Some(Seen { verdict, source, .. }) = seen {
+            let stale = applied.notes.contains(&Note::Stale);
+            telemetry.emit(EvidenceEvent { id, verdict: *verdict, source: *source, stale });
+        }
+        for note in &applied.notes {
+            let outcome = match note {
+                Note::TrialConfirmed => TrialOutcome::Confirmed,
+                Note::TrialUnheard => TrialOutcome::Unheard,
+                Note::TrialLocked => TrialOutcome::Locked,
+                Note::TrialOther => TrialOutcome::OtherError,
+                Note::TrialAbandoned => TrialOutcome::Abandoned,
+                Note::TrialTimedOut => TrialOutcome::TimedOut,
+                Note::ProbeLeaseOver => {
+                    telemetry.emit(ProbeEvent { id, outcome: ProbeOutcome::UnknownLeaseOver });
+                    continue;
+                }
+                Note::Stale | Note::ProbeIgnored => continue,
+            };
+            telemetry.emit(TrialEvent { id, outcome });
+        }
+    }
+}
+
+/// Evidence as it is counted and told.
+pub(super) struct Seen {
+    verdict: Verdict,
+    source: Source,
+    code: Option<i64>,
+    /// When Meta accepted the send that it is about.
+    accepted_at: Option<Timestamp>,
+}
+
+impl Seen {
+    pub(super) fn of(event: &Event, sends: &Sends) -> Option<Self> {
+        let (verdict, source, code, about) = match event {
+            Event::Lock { about, reason } => (Verdict::Lock, reason.source, Some(reason.code), about),
+            Event::Proof { about } => (Verdict::Delivered, Source::Webhook, None, about),
+            _ => return None,
+        };
+        let accepted_at = about.key().and_then(|key| sends.get(key)).map(|send| send.at);
+        Some(Self { verdict, source, code, accepted_at })
+    }
+}
+
+/// What a settling has to tell.
+pub(super) struct Told {
+    pub(super) phone: PhoneNumberId,
+    pub(super) transitions: Vec<Transition>,
+    pub(super) incident: Option<String>,
+    pub(super) seen: Option<Seen>,
+}
+
+/// Whether transitions reach stable storage.
+#[derive(Debug, Default)]
+pub(super) struct Durability(Mutex<Option<(Timestamp, u64)>>);
+
+impl Durability {
+    /// Notes the outcome of a commit; says whether that changes anything.
+    fn note(&self, durable: bool, now: Timestamp) -> bool {
+        let mut lost = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *lost;
+        *lost = match (durable, before) {
+            (true, _) => None,
+            (false, None) => Some((now, 1)),
+            (false, Some((since, count))) => Some((since, count + 1)),
+        };
+        before.is_some() == durable
+    }
+
+    /// Since when transitions are not durable, and how many were affected.
+    pub(super) fn lost(&self) -> Option<(Timestamp, u64)> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

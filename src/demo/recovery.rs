@@ -1,0 +1,47 @@
+//! What follows every lock: a probe that finds nothing, a trial that is delivered, a closed breaker.
+
+use super::stage::MIN_OPEN;
+use super::story::{Lock, Number, Story};
+use super::tell::Actor;
+use super::{Failure, expect};
+
+impl Story<'_, '_, '_> {
+    /// From the unlock until sends flow again.
+    pub(super) async fn recover(&mut self, lock: &Lock) -> Result<(), Failure> {
+        let number = lock.number;
+        let (name, phone) = (number.name(), number.phone());
+        self.stage.meta.unlock(phone);
+        self.tell.line(Actor::Meta, &format!("unlocks {name}")).await?;
+        self.half_open(number).await?;
+        let before = self.confirmed().await?;
+        self.accepted(number, ". This is the trial; accepted is not delivered yet").await?;
+        let breaker = self.wait_for(number, "closed", |breaker| breaker.state == "closed").await?;
+        self.closed(lock).await?;
+        let confirmed = self.confirmed().await?.saturating_sub(before);
+        expect(confirmed == 1, || format!("one trial should have been confirmed, not {confirmed}"))?;
+        self.tell.line(Actor::Meta, "a webhook: the trial's message was sent").await?;
+        let text = format!("the breaker of {name} is closed, generation {}", breaker.generation);
+        self.tell.line(Actor::Sendfuse, &text).await?;
+        self.accepted(number, "").await
+    }
+
+    /// A probe leads here, without any send.
+    pub(super) async fn half_open(&mut self, number: Number) -> Result<(), Failure> {
+        let least = MIN_OPEN.as_secs();
+        self.tell.detail(&format!(
+            "(probes go on; its breaker stays open for {least} s at least, by default for 60)"
+        ))?;
+        let breaker = self.wait_for(number, "half-open", |breaker| breaker.state == "half_open").await?;
+        let name = number.name();
+        let text =
+            format!("the breaker of {name} is half_open: probe {} finds nothing that blocks", breaker.probes);
+        self.tell.line(Actor::Sendfuse, &text).await?;
+        self.tell.detail(&breaker.closes_when)?;
+        Ok(())
+    }
+
+    /// Trials that a webhook has confirmed, by sendfuse's count.
+    async fn confirmed(&self) -> Result<u64, Failure> {
+        self.caller.metric("sendfuse_trials_total{outcome=\"confirmed\"}").await
+    }
+}
