@@ -2,3 +2,4 @@
 
 mod durability;
 mod rig;
+mod stopping;

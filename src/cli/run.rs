@@ -26,7 +26,11 @@ pub(super) fn check(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Writ
 
 /// Runs the proxy until it is told to stop: SIGTERM or SIGINT; a second one does not wait.
 pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    // Before the file is read, so that no change falls between.
+    // First of all, so that no signal and no change falls between: whoever reads the greeting may signal at once.
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, exit::FAILED, err),
+    };
     let watcher = Watcher::new(file.map(Path::to_owned));
     let config = match Config::load(file, config::environment()) {
         Ok(config) => config,
@@ -47,10 +51,6 @@ pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn 
     // Whoever started us may not listen.
     let _ = greet(&config, app.addresses(), out);
     let stop = CancellationToken::new();
-    let signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => return fail(&error, exit::FAILED, err),
-    };
     tokio::spawn(signals.run(stop.clone()));
     match watcher {
         Ok(watcher) => {
