@@ -108,7 +108,6 @@ fn judge(kind: &str, sent: &[Sent], told: Instant, scene: &Scene) {
     assert_eq!(leaked, 0);
     // What Meta has counted is what was not rejected, and nothing beside it.
     assert_eq!(counts.arrived, (sent.len() - rejected) as u64);
-    assert!(answered_later < CLIENTS);
     assert!(rejected >= REJECTIONS * CLIENTS);
 }
 

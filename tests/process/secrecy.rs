@@ -108,7 +108,7 @@ async fn no_secret_is_written_anywhere_over_http2_upstream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_written_anywhere_over_http1_upstream() {
-    write_no_secret("1", "incoming body").await;
+    write_no_secret("1", "TLS13_AES_128_GCM_SHA256").await;
 }
 
 /// `library`: what the library that speaks this version says at the highest level.
