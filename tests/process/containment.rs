@@ -45,16 +45,15 @@ async fn lock_in_traffic(scene: &Scene, sendfuse: &Sendfuse, profile: Profile) -
     let (content, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let (content, over) = (Arc::clone(&content), Arc::clone(&over));
+        let content = Arc::clone(&content);
         clients.spawn(async move {
             let mut rejections = 0;
             hammer(proxy, PHONE, |said| {
                 rejections += usize::from(said == Said::Rejected);
-                if rejections == REJECTIONS {
+                if said == Said::Rejected && rejections == REJECTIONS {
                     content.fetch_add(1, Ordering::Relaxed);
                 }
-                rejections >= REJECTIONS
-                    && (content.load(Ordering::Relaxed) == CLIENTS || over.load(Ordering::Relaxed))
+                content.load(Ordering::Relaxed) == CLIENTS
             })
             .await
         });
