@@ -1,10 +1,10 @@
 //! Promise 1 where it counts: many clients on real sockets, a lock in the middle of the traffic.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use sendfuse::simulator::{PHONE, Profile};
+use sendfuse::simulator::{PHONE, Profile, Simulator};
 use tokio::task::JoinSet;
 
 use super::rig::{Connection, HEALTHY, Said, Scene, Sendfuse, deliver, message, within};
@@ -17,6 +17,13 @@ const WEBHOOK_DELAY: Duration = Duration::from_millis(200);
 const BEFORE: u64 = 4 * CLIENTS as u64;
 /// How often each client hears no before it is content.
 const REJECTIONS: usize = 3;
+
+/// When the trip was first told, and how many sends of the phone had arrived at Meta by then.
+type Told = Arc<OnceLock<(Instant, u64)>>;
+
+fn note(told: &Told, meta: &Simulator) {
+    told.get_or_init(|| (Instant::now(), meta.phone_counts(PHONE).arrived));
+}
 
 /// One send, as its client saw it.
 struct Sent {
@@ -39,16 +46,19 @@ async fn hammer(proxy: std::net::SocketAddr, phone: &str, mut enough: impl FnMut
     }
 }
 
-/// Hammers, locks, hammers on. Gives the sends of the locked phone.
-async fn lock_in_traffic(scene: &Scene, sendfuse: &Sendfuse, profile: Profile) -> Vec<Sent> {
+/// Hammers, locks, hammers on. Gives the sends of the locked phone. Meta's word in an answer is `told`, if it was not before.
+async fn lock_in_traffic(scene: &Scene, sendfuse: &Sendfuse, profile: Profile, told: &Told) -> Vec<Sent> {
     let proxy = sendfuse.proxy;
     let (content, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
     let mut clients = JoinSet::new();
     for _ in 0..CLIENTS {
-        let content = Arc::clone(&content);
+        let (content, told, meta) = (Arc::clone(&content), Arc::clone(told), scene.meta.clone());
         clients.spawn(async move {
             let mut rejections = 0;
             hammer(proxy, PHONE, |said| {
+                if said == Said::Locked {
+                    note(&told, &meta);
+                }
                 rejections += usize::from(said == Said::Rejected);
                 if said == Said::Rejected && rejections == REJECTIONS {
                     content.fetch_add(1, Ordering::Relaxed);
@@ -88,23 +98,24 @@ async fn lock_in_traffic(scene: &Scene, sendfuse: &Sendfuse, profile: Profile) -
 }
 
 /// Holds the promise against what was seen: nothing that began after the trip was told has reached Meta.
-fn judge(kind: &str, sent: &[Sent], told: Instant, scene: &Scene) {
+fn judge(kind: &str, sent: &[Sent], told: &Told, scene: &Scene) {
+    let &(told, arrived_then) = told.get().expect("Meta has said it");
     let reached = |sent: &&Sent| sent.said != Said::Rejected;
     let leaked = sent.iter().filter(|sent| sent.began > told).filter(reached).count();
     let under_way = sent.iter().filter(|sent| sent.began <= told && sent.ended > told).count();
-    let answered_later =
-        sent.iter().filter(|sent| sent.began <= told && sent.ended > told).filter(reached).count();
     let rejected = sent.iter().filter(|sent| sent.said == Said::Rejected).count();
     let counts = scene.meta.phone_counts(PHONE);
+    let arrived_later = counts.arrived - arrived_then;
     println!(
         "containment, {kind}, {CLIENTS} clients: {} sends, {} arrived at Meta, {} of them after the lock began; \
-         when the trip was told {under_way} were under way, of which {answered_later} had an answer of Meta's; \
-         begun after it: {leaked} at Meta, {rejected} rejected in all",
+         when the trip was told {under_way} sends were in flight, and {arrived_later} arrived after that; \
+         of the sends begun after it {leaked} reached Meta; {rejected} rejected in all",
         sent.len(),
         counts.arrived,
         counts.arrived_after_lock,
     );
     assert_eq!(leaked, 0);
+    assert!(arrived_later <= under_way as u64, "only what was in flight");
     // What Meta has counted is what was not rejected, and nothing beside it.
     assert_eq!(counts.arrived, (sent.len() - rejected) as u64);
     assert!(rejected >= REJECTIONS * CLIENTS);
@@ -115,35 +126,35 @@ async fn a_lock_told_in_an_answer_stops_64_clients() {
     let scene = Scene::new(|_| {}).await;
     scene.configure("");
     let sendfuse = scene.run().await;
-    let sent = lock_in_traffic(&scene, &sendfuse, Profile::Sync403).await;
-    let told = sent.iter().filter(|sent| sent.said == Said::Locked).map(|sent| sent.ended).min();
-    judge("synchronous lock", &sent, told.expect("Meta has said it"), &scene);
+    let told = Told::default();
+    let sent = lock_in_traffic(&scene, &sendfuse, Profile::Sync403, &told).await;
+    judge("synchronous lock", &sent, &told, &scene);
     // At most one of each client was on its way when the first answer said so.
     assert!(scene.meta.phone_counts(PHONE).arrived_after_lock <= CLIENTS as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_told_by_a_webhook_stops_64_clients() {
-    let acknowledged: Arc<std::sync::Mutex<Option<Instant>>> = Arc::default();
-    let first = Arc::clone(&acknowledged);
+    let (told, meta) = (Told::default(), Arc::new(OnceLock::<Simulator>::new()));
+    let (first, counting) = (Arc::clone(&told), Arc::clone(&meta));
     let scene = Scene::new(|options| {
         options.status_delay = WEBHOOK_DELAY;
         options.deliver = Some(Arc::new(move |request| {
             let failed = String::from_utf8_lossy(request.body()).contains("131031");
-            let (delivery, first) = (deliver(request), Arc::clone(&first));
+            let (delivery, first, meta) = (deliver(request), Arc::clone(&first), Arc::clone(&counting));
             Box::pin(async move {
                 let answer = delivery.await?;
                 if failed && answer.status() == 200 {
-                    first.lock().unwrap().get_or_insert_with(Instant::now);
+                    note(&first, meta.get().unwrap());
                 }
                 Ok(answer)
             })
         }));
     })
     .await;
+    meta.get_or_init(|| scene.meta.clone());
     scene.configure("");
     let sendfuse = scene.run().await;
-    let sent = lock_in_traffic(&scene, &sendfuse, Profile::Async).await;
-    let told = acknowledged.lock().unwrap().expect("Meta has said it");
-    judge("asynchronous lock, webhook after 200 ms", &sent, told, &scene);
+    let sent = lock_in_traffic(&scene, &sendfuse, Profile::Async, &told).await;
+    judge("asynchronous lock, webhook after 200 ms", &sent, &told, &scene);
 }
