@@ -31,7 +31,9 @@ impl ReferenceStateMachine for World {
     type Transition = Happens;
 
     fn init_state() -> BoxedStrategy<Self> {
-        happenings::policies().prop_map(Self::new).boxed()
+        (happenings::policies(), happenings::preludes())
+            .prop_map(|(policy, prelude)| Self::after(policy, prelude))
+            .boxed()
     }
 
     fn transitions(world: &Self) -> BoxedStrategy<Happens> {
@@ -50,13 +52,19 @@ impl StateMachineTest for Model {
     type SystemUnderTest = Real;
     type Reference = World;
 
-    fn init_test(_: &World) -> Real {
-        Real {
+    fn init_test(world: &World) -> Real {
+        let mut real = Real {
             breaker: Breaker::default(),
             sends: Vec::new(),
             probes: Vec::new(),
             witness: invariants::Witness::default(),
+        };
+        let mut before = World::after(world.policy.clone(), Vec::new());
+        for happens in &world.prelude {
+            before.happens(happens);
+            real.happens(&before, happens);
         }
+        real
     }
 
     fn apply(mut real: Real, world: &World, happens: Happens) -> Real {
@@ -200,5 +208,5 @@ prop_state_machine! {
     #![proptest_config(Config { cases: Config::default().cases.max(1000), failure_persistence: None, ..Config::default() })]
 
     #[test]
-    fn the_machine_does_as_the_reference(sequential 1..90 => Model);
+    fn the_machine_does_as_the_reference(sequential 1..100 => Model);
 }

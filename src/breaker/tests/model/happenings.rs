@@ -88,27 +88,46 @@ pub(super) fn policies() -> impl Strategy<Value = Policy> {
     ]
 }
 
+/// What happens before anything random: nothing; or a trip, and a clear probe an hour later; or that, and a hung trial that
+/// makes way for a reopen and another clear probe.
+pub(super) fn preludes() -> impl Strategy<Value = Vec<Happens>> {
+    let locked = |message| Happens::Foreign { message: Some(message), failed: true, dated: Some(0) };
+    let hour = || Happens::Clock(3_600_000);
+    let half_open = || {
+        let probed = Happens::Probed { back: 0, health: clear() };
+        vec![locked(1000), locked(1001), hour(), Happens::CheckNow, probed, hour()]
+    };
+    let hung = || [half_open(), vec![Happens::Send { observed: false }], half_open()].concat();
+    prop_oneof![3 => Just(Vec::new()), 2 => Just(half_open()), 1 => Just(hung())]
+}
+
 /// What may happen next. The state only shifts the odds, towards what leads on.
 pub(super) fn next(world: &World) -> BoxedStrategy<Happens> {
-    let (open, half_open) = (world.phase == Shown::Open, world.phase == Shown::HalfOpen);
     let recent = || prop_oneof![6 => Just(0_usize), 2 => Just(1), 1 => 2..6_usize];
-    let more = |when: bool| if when { 12 } else { 3 };
+    let trials = world.last_trials(3);
+    let send = || match trials.is_empty() {
+        true => recent().boxed(),
+        false => prop_oneof![recent(), prop::sample::select(trials.clone())].boxed(),
+    };
+    let (open, free) = (world.phase == Shown::Open, world.admission() == Admission::Trial);
+    let running = world.phase == Shown::HalfOpen && !free;
+    let more = |when: bool, often: u32| if when { often } else { 2 };
     prop_oneof![
-        4 => clock(),
-        3 => Just(Happens::Wait),
+        3 => clock(),
+        more(open, 16) => Just(Happens::Wait),
         1 => Just(Happens::Tick),
         1 => Just(Happens::Heard),
-        more(half_open) => prop::bool::weighted(0.3).prop_map(|observed| Happens::Send { observed }),
-        more(half_open) => (recent(), answers()).prop_map(|(back, answer)| Happens::Answer { back, answer }),
-        more(half_open) => (recent(), prop::bool::weighted(0.35), dates())
+        more(free, 30) => prop::bool::weighted(0.4).prop_map(|observed| Happens::Send { observed }),
+        more(running, 14) => (send(), answers()).prop_map(|(back, answer)| Happens::Answer { back, answer }),
+        more(running, 14) => (send(), prop::bool::weighted(0.35), dates())
             .prop_map(|(back, failed, dated)| Happens::Status { back, failed, dated }),
-        3 => (foreign(), any::<bool>(), dates())
+        more(running || world.phase == Shown::Closed, 8) => (foreign(), prop::bool::weighted(0.7), dates())
             .prop_map(|(message, failed, dated)| Happens::Foreign { message, failed, dated }),
-        more(open) => (recent(), healths()).prop_map(|(back, health)| Happens::Probed { back, health }),
-        2 => Just(Happens::CheckNow),
+        more(open, 25) => (recent(), healths()).prop_map(|(back, health)| Happens::Probed { back, health }),
+        more(open, 4) => Just(Happens::CheckNow),
         1 => (orders(), prop::option::of(1..200_i64))
             .prop_map(|(order, seconds)| Happens::Hold { order, seconds }),
-        2 => Just(Happens::Lift),
+        more(world.shown() != world.phase, 10) => Just(Happens::Lift),
         1 => Just(Happens::Reset),
         1 => Just(Happens::Restart),
     ]
@@ -140,8 +159,8 @@ fn answers() -> impl Strategy<Value = Answer> {
 /// Milliseconds from now; none is no date. What Meta tells lies behind, by seconds or by days.
 fn dates() -> impl Strategy<Value = Option<i64>> {
     prop_oneof![
-        4 => Just(Some(0)),
-        4 => (-4_000..1_000_i64).prop_map(Some),
+        6 => Just(Some(0)),
+        3 => (-4_000..1_000_i64).prop_map(Some),
         2 => (-200_000..0_i64).prop_map(Some),
         1 => Just(Some(-86_400_000)),
         1 => Just(None),
