@@ -274,7 +274,7 @@ impl App {
         self.wired.clone()
     }
 
-    /// The certificates of the TLS listener, to be read again on a reload.
+    /// The certificates of the TLS listener, to be replaced on a reload.
     pub fn certificates(&self) -> Option<Arc<TlsCerts>> {
         self.proxy.1.tls.clone()
     }

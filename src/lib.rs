@@ -29,7 +29,7 @@
 //!
 //! **Beside the stairs.**
 //! - [`config`], [`telemetry`], [`error`], [`body`], [`clock`].
-//! - [`simulator`]: a Meta of our own, to show, test and measure against.
+//! - [`simulator`]: a Meta of our own, to test against. [`demo`]: a lock from beginning to end, to watch.
 
 pub mod admin;
 pub mod app;

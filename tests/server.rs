@@ -13,7 +13,7 @@ use http_body_util::BodyExt;
 use rig::{Authority, origin, pass, proxy, raw, read_until, upstream_at, upstream_options};
 use sendfuse::body::{RequestBody, ResponseBody};
 use sendfuse::error::ErrorKind;
-use sendfuse::server::{self, ConnectionInfo, Options, TlsCerts};
+use sendfuse::server::{self, ConnectionInfo, Options, Pair, TlsCerts};
 use sendfuse::upstream::{HttpVersion, Upstream, UpstreamOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
@@ -389,16 +389,16 @@ async fn new_connections_see_new_certificates_and_a_bad_pair_changes_nothing() {
     assert_eq!(ask().await, Ok(200));
 
     authority.issue("elsewhere");
-    certs.reload().unwrap();
+    certs.replace(Pair::read(&cert, &key).unwrap());
     assert_eq!(ask().await, Err(ErrorKind::UpstreamTls));
 
     authority.issue("localhost");
-    certs.reload().unwrap();
+    certs.replace(Pair::read(&cert, &key).unwrap());
     std::fs::write(&key, rcgen::KeyPair::generate().unwrap().serialize_pem()).unwrap();
-    let error = certs.reload().unwrap_err().to_string();
+    let error = Pair::read(&cert, &key).unwrap_err().to_string();
     assert!(error.contains("cert.pem") && error.contains("key.pem"), "{error}");
     std::fs::write(&cert, "nothing").unwrap();
-    let error = certs.reload().unwrap_err().to_string();
+    let error = Pair::read(&cert, &key).unwrap_err().to_string();
     assert!(error.contains("cert.pem") && error.contains("no certificate"), "{error}");
     assert_eq!(ask().await, Ok(200));
 }

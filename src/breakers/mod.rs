@@ -14,6 +14,7 @@ mod timers;
 mod view;
 
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -266,10 +267,13 @@ impl Breakers {
 
     /// The one way from an event to a breaker. `expected`: only if the breaker is at this generation; the comparison and the
     /// change are one step under the breaker's lock.
+    ///
+    /// An event that moves nothing also settles only when the transitions before it have: the second of two sends that are
+    /// answered 131031 at once tells its app of the same trip.
     fn apply_to(
         &self,
         phone: PhoneNumberId,
-        cell: &Cell,
+        cell: &Arc<Cell>,
         event: Event,
         expected: Option<Generation>,
     ) -> Result<Settling, GenerationMismatch> {
@@ -285,8 +289,14 @@ impl Breakers {
             if applied.transitions.iter().any(|step| step.kind == TransitionKind::Trip) {
                 cell.counts.clear();
             }
-            // Under the lock, so that the store sees the writes in the order of the transitions.
-            let commit = applied.changed.then(|| self.put(phone, breaker, cell));
+            if !applied.transitions.is_empty() {
+                cell.unsettled.fetch_add(1, Ordering::Relaxed);
+            }
+            // Under the lock, so that the store sees the writes in the order of the transitions. What is written once more
+            // is durable no sooner than what was written before.
+            let unsettled = cell.unsettled.load(Ordering::Relaxed) > 0;
+            let commit = (applied.changed || unsettled).then(|| self.put(phone, breaker, cell));
+            let commit = commit.filter(|_| unsettled);
             Ok((applied, commit, breaker.next_due(&cx), breaker.incident(phone.as_str(), cx.now)))
         })?;
         self.due(phone, due);
@@ -295,13 +305,13 @@ impl Breakers {
             let waba = self.0.phones.get(phone).waba;
             drop(self.0.probes.send(ProbeTicket { phone, waba, lease }));
         }
-        Ok(match (applied.transitions.is_empty(), commit) {
-            (false, Some(commit)) => {
+        Ok(match commit {
+            Some(commit) => {
                 let told = Told { phone, transitions: applied.transitions, incident, seen };
-                let told = self.clone().settle(told, commit, settings.commit_timeout);
+                let told = self.clone().settle(told, Arc::clone(cell), commit, settings.commit_timeout);
                 Settling(Some(self.0.runtime.spawn(told)))
             }
-            _ => Settling::default(),
+            None => Settling::default(),
         })
     }
 

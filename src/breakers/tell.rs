@@ -1,7 +1,8 @@
 //! After a change: wait until it is on stable storage, then tell, in the log and in the metrics.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,14 +11,14 @@ use tokio::task::JoinHandle;
 use super::Breakers;
 use crate::breaker::{Applied, Event, Note, Source, Transition, TransitionKind};
 use crate::graph::ids::PhoneNumberId;
-use crate::registry::Sends;
+use crate::registry::{Cell, Sends};
 use crate::store::Commit;
 use crate::telemetry::events::{EvidenceEvent, ProbeEvent, StoreEvent, TransitionEvent, TrialEvent};
 use crate::telemetry::labels::{ProbeOutcome, Scope, TrialOutcome, Verdict};
 use crate::time::Timestamp;
 
 /// The way of an applied event to stable storage and into the log. Await it before telling the outside; dropping it
-/// leaves it to run by itself. Ready at once where there was no transition.
+/// leaves it to run by itself. Ready at once where there is no transition that is not durable yet.
 #[derive(Debug, Default)]
 #[must_use = "await it before the outside is told of the transition"]
 pub struct Settling(pub(super) Option<JoinHandle<()>>);
@@ -35,8 +36,8 @@ impl Future for Settling {
 }
 
 impl Breakers {
-    /// Waits for the commit, then tells.
-    pub(super) async fn settle(self, told: Told, commit: Commit, patience: Duration) {
+    /// Waits for the commit, then tells. What has no transition of its own to tell only waits.
+    pub(super) async fn settle(self, told: Told, cell: Arc<Cell>, commit: Commit, patience: Duration) {
         let inner = &self.0;
         let durable = match tokio::time::timeout(patience, commit).await {
             Ok(Ok(Ok(()))) => Ok(()),
@@ -44,6 +45,10 @@ impl Breakers {
             Ok(Err(_)) => Err("the store has stopped".to_owned()),
             Err(_) => Err(format!("the store did not commit within {patience:?}")),
         };
+        if told.transitions.is_empty() {
+            return;
+        }
+        cell.unsettled.fetch_sub(1, Ordering::Relaxed);
         if inner.durability.note(durable.is_ok(), self.now()) {
             inner.telemetry.emit(StoreEvent { error: durable.as_ref().err().map(String::as_str) });
         }

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::exit;
 use super::signals::Signals;
-use crate::app::{Addresses, App, Wired, store_file};
+use crate::app::{Addresses, App, StartError, Wired, store_file};
 use crate::config::{self, Config, LogFormat, Problems, Watcher};
-use crate::server::TlsCerts;
+use crate::server::{Pair, TlsCerts};
 use crate::telemetry::logs::{self, Format};
 
 /// Validates the configuration and prints what is in force, without secrets.
@@ -26,7 +26,11 @@ pub(super) fn check(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Writ
 
 /// Runs the proxy until it is told to stop: SIGTERM or SIGINT; a second one does not wait.
 pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    // Before the file is read, so that no change falls between.
+    // First of all, so that no signal and no change falls between: whoever reads the greeting may signal at once.
+    let signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, exit::FAILED, err),
+    };
     let watcher = Watcher::new(file.map(Path::to_owned));
     let config = match Config::load(file, config::environment()) {
         Ok(config) => config,
@@ -47,10 +51,6 @@ pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn 
     // Whoever started us may not listen.
     let _ = greet(&config, app.addresses(), out);
     let stop = CancellationToken::new();
-    let signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => return fail(&error, exit::FAILED, err),
-    };
     tokio::spawn(signals.run(stop.clone()));
     match watcher {
         Ok(watcher) => {
@@ -121,9 +121,7 @@ async fn follow(
                 continue;
             }
         };
-        let certificates = certificates.as_ref().map_or(Ok(()), |certificates| certificates.reload());
-        let taken = certificates.map_err(Into::into).and_then(|()| wired.reload(new.clone()));
-        match taken {
+        match take_over(&new, &wired, certificates.as_deref()) {
             Err(error) => wired.telemetry().emit(ReloadEvent { refused: Some(&error.to_string()) }),
             Ok(()) => {
                 wired.telemetry().emit(ReloadEvent { refused: None });
@@ -135,4 +133,17 @@ async fn follow(
             }
         }
     }
+}
+
+/// All of it, or nothing.
+fn take_over(new: &Config, wired: &Wired, certificates: Option<&TlsCerts>) -> Result<(), StartError> {
+    let pair = match (certificates, &new.proxy.tls) {
+        (Some(certificates), Some(tls)) => Some((certificates, Pair::read(&tls.cert, &tls.key)?)),
+        _ => None,
+    };
+    wired.reload(new.clone())?;
+    if let Some((certificates, pair)) = pair {
+        certificates.replace(pair);
+    }
+    Ok(())
 }

@@ -14,6 +14,8 @@ pub struct Cell {
     breaker: Mutex<Breaker>,
     /// Counts of the incident.
     pub counts: Counts,
+    /// Transitions that wait for their commit.
+    pub unsettled: AtomicU64,
 }
 
 /// What the sends of a breaker's incident met.
@@ -44,7 +46,7 @@ impl Cell {
             would_reject: AtomicU64::new(would_reject),
             leaked: AtomicU64::new(leaked),
         };
-        Self { word, breaker: Mutex::new(breaker), counts }
+        Self { word, breaker: Mutex::new(breaker), counts, unsettled: AtomicU64::new(0) }
     }
 
     /// The generation, if the breaker is plainly closed: sends flow, and nothing more need be asked.

@@ -5,6 +5,8 @@
 
 mod cell;
 mod hearing;
+#[cfg(all(test, feature = "loom"))]
+mod loom;
 mod phones;
 mod sends;
 mod sync;

@@ -42,7 +42,7 @@ mod tls;
 
 pub use connection::serve_connection;
 pub use target::misdirected;
-pub use tls::{CertsError, TlsCerts};
+pub use tls::{CertsError, Pair, TlsCerts};
 
 /// Between two attempts to accept when the machine is out of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(500);

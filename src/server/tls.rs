@@ -1,7 +1,7 @@
 //! A listener's certificates: read from PEM files, and read again without closing anything.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -15,13 +15,14 @@ use thiserror::Error;
 
 use crate::error::BoxError;
 
-/// A certificate chain and its key; new connections use the pair that was last read.
+/// What the TLS listener shows: new connections get the pair that was last given.
 pub struct TlsCerts {
-    cert: PathBuf,
-    key: PathBuf,
     current: Arc<Current>,
     config: Arc<ServerConfig>,
 }
+
+/// A certificate chain and its key, which belong together.
+pub struct Pair(CertifiedKey);
 
 /// Why a pair cannot be used; one line, for the operator.
 #[derive(Debug, Error)]
@@ -49,23 +50,22 @@ pub enum CertsError {
 }
 
 impl TlsCerts {
-    /// Reads a chain and a key.
-    pub fn load(cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Result<Self, CertsError> {
-        let (cert, key) = (cert.into(), key.into());
-        let current = Arc::new(Current(ArcSwap::from_pointee(read(&cert, &key)?)));
+    /// Begins with the pair in these files.
+    pub fn load(cert: &Path, key: &Path) -> Result<Self, CertsError> {
+        let Pair(first) = Pair::read(cert, key)?;
+        let current = Arc::new(Current(ArcSwap::from_pointee(first)));
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
-            .map_err(|cause| CertsError::Pair { cert: cert.clone(), key: key.clone(), cause })?
+            .map_err(|cause| CertsError::Pair { cert: cert.into(), key: key.into(), cause })?
             .with_no_client_auth()
             .with_cert_resolver(Arc::<Current>::clone(&current));
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { cert, key, current, config: Arc::new(config) })
+        Ok(Self { current, config: Arc::new(config) })
     }
 
-    /// Reads the files again. On an error the old pair stays.
-    pub fn reload(&self) -> Result<(), CertsError> {
-        self.current.0.store(Arc::new(read(&self.cert, &self.key)?));
-        Ok(())
+    /// Shows another pair from now on. Open connections stay.
+    pub fn replace(&self, Pair(pair): Pair) {
+        self.current.0.store(Arc::new(pair));
     }
 
     pub(super) fn config(&self) -> Arc<ServerConfig> {
@@ -73,25 +73,32 @@ impl TlsCerts {
     }
 }
 
-fn read(cert: &PathBuf, key: &PathBuf) -> Result<CertifiedKey, CertsError> {
-    let file = |path: &PathBuf, cause: BoxError| CertsError::File { path: path.clone(), cause };
-    let chain = CertificateDer::pem_file_iter(cert)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|cause| file(cert, cause.into()))?;
-    if chain.is_empty() {
-        return Err(file(cert, "no certificate in it".into()));
+impl Pair {
+    /// Reads a chain and its key.
+    pub fn read(cert: &Path, key: &Path) -> Result<Self, CertsError> {
+        let file = |path: &Path, cause: BoxError| CertsError::File { path: path.into(), cause };
+        let chain = CertificateDer::pem_file_iter(cert)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|cause| file(cert, cause.into()))?;
+        if chain.is_empty() {
+            return Err(file(cert, "no certificate in it".into()));
+        }
+        let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| file(key, cause.into()))?;
+        CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider())
+            .map(Self)
+            .map_err(|cause| CertsError::Pair { cert: cert.into(), key: key.into(), cause })
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|cause| file(key, cause.into()))?;
-    CertifiedKey::from_der(chain, private, &aws_lc_rs::default_provider()).map_err(|cause| CertsError::Pair {
-        cert: cert.clone(),
-        key: key.clone(),
-        cause,
-    })
 }
 
 impl fmt::Debug for TlsCerts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsCerts").field("cert", &self.cert).field("key", &self.key).finish_non_exhaustive()
+        f.write_str("TlsCerts")
+    }
+}
+
+impl fmt::Debug for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pair")
     }
 }
 

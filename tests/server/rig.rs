@@ -158,7 +158,7 @@ impl Authority {
     /// Listener options with a certificate for `name`.
     pub(crate) fn options(&self, name: &str) -> Options {
         let (cert, key) = self.issue(name);
-        Options { tls: Some(Arc::new(TlsCerts::load(cert, key).unwrap())), ..Options::default() }
+        Options { tls: Some(Arc::new(TlsCerts::load(&cert, &key).unwrap())), ..Options::default() }
     }
 
     /// Options for upstream at `localhost` that trust this authority.

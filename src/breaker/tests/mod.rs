@@ -3,6 +3,7 @@
 mod clock;
 mod explaining;
 mod late_news;
+mod model;
 
 mod open;
 mod orders;

@@ -1,0 +1,11 @@
+//! The program as its users have it: the real binary, real sockets, signals and files, in front of a simulated Meta.
+
+mod bad_input;
+mod commands;
+mod containment;
+mod durability;
+mod protocols;
+mod reload;
+mod rig;
+mod secrecy;
+mod stopping;
