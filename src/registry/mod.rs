@@ -5,7 +5,8 @@
 
 mod cell;
 mod hearing;
-#[cfg(all(test, feature = "loom"))]
+#[cfg(test)]
+#[cfg(feature = "loom")]
 mod loom;
 mod phones;
 mod sends;
