@@ -59,6 +59,13 @@ pub enum StartError {
     Store(#[from] StoreError),
 }
 
+impl StartError {
+    /// Whether the configuration is to blame, and not what it met.
+    pub const fn is_the_configurations(&self) -> bool {
+        matches!(self, Self::Certs(_) | Self::Upstream(_))
+    }
+}
+
 /// Everything but the sockets. Cheap to clone; all clones are one.
 #[derive(Clone)]
 pub struct Wired {
@@ -171,13 +178,7 @@ impl Wired {
 
     /// What Prometheus is told.
     pub fn metrics(&self) -> String {
-        let counted = self.breakers.counts(self.config.load().metrics.max_phones);
-        self.telemetry.render(&Scrape {
-            breakers: counted.states,
-            phones: counted.held,
-            deaf: counted.deaf,
-            contradictions: counted.contradictions,
-        })
+        scrape(&self.breakers, &self.telemetry, self.config.load().metrics.max_phones)
     }
 
     /// Takes another configuration over, as far as a running process can. Breakers keep their state.
@@ -199,7 +200,10 @@ impl Wired {
         let secret =
             |secret: &Option<config::Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
         let (token, read_token) = (secret(&config.admin.token), secret(&config.admin.read_token));
-        let (scraped, shown, draining) = (self.clone(), Arc::clone(&self.config), Arc::clone(&self.draining));
+        // Not `self`, which holds the router: nothing that holds the store may live in a circle.
+        let (breakers, telemetry) = (self.breakers.clone(), self.telemetry.clone());
+        let (shown, draining) = (Arc::clone(&self.config), Arc::clone(&self.draining));
+        let most = config.metrics.max_phones;
         admin::router(Admin {
             control: self.breakers.clone(),
             access: Access::new(token.as_deref(), read_token.as_deref()),
@@ -207,10 +211,20 @@ impl Wired {
                 true => Err("draining: the process is about to stop".to_owned()),
                 false => Ok(()),
             }),
-            metrics: Arc::new(move || scraped.metrics()),
+            metrics: Arc::new(move || scrape(&breakers, &telemetry, most)),
             config: Arc::new(move || shown.load().to_json_redacted()),
         })
     }
+}
+
+fn scrape(breakers: &Breakers, telemetry: &Telemetry, most: usize) -> String {
+    let counted = breakers.counts(most);
+    telemetry.render(&Scrape {
+        breakers: counted.states,
+        phones: counted.held,
+        deaf: counted.deaf,
+        contradictions: counted.contradictions,
+    })
 }
 
 /// A sendfuse that has all it needs, and can no longer fail to start.
@@ -220,7 +234,7 @@ pub struct App {
     proxy: (Listener, Options),
     webhook: (Listener, Options),
     admin: (Listener, Options),
-    health: Option<StoreHealth>,
+    disk: Option<Arc<Embedded>>,
 }
 
 type StoreHealth = tokio::sync::watch::Receiver<Result<(), StoreError>>;
@@ -237,6 +251,16 @@ pub struct Addresses {
 }
 
 impl App {
+    /// Whether a configuration can be used, as far as that can be told without taking anything: its certificates and
+    /// authorities are read.
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        Upstream::new(&upstream_options(config))?;
+        if let Some(tls) = &config.proxy.tls {
+            TlsCerts::load(&tls.cert, &tls.key)?;
+        }
+        Ok(())
+    }
+
     /// Takes the ports, opens the store, wires the parts. Nothing is answered before [`App::run`].
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let upstream = Upstream::new(&upstream_options(&config))?;
@@ -255,9 +279,9 @@ impl App {
         let proxy = (server::bind(config.proxy.listen).await?, send);
         let webhook = (server::bind(config.webhook.listen).await?, other.clone());
         let admin = (server::bind(config.admin.listen).await?, other);
-        let (store, health) = open_store(&config)?;
+        let (store, disk) = open_store(&config)?;
         let (wired, tasks) = Wired::new(config, upstream, store, Telemetry::new(), Clock::System)?;
-        Ok(Self { wired, tasks, proxy, webhook, admin, health })
+        Ok(Self { wired, tasks, proxy, webhook, admin, disk })
     }
 
     /// Where it listens, with the real ports where 0 was asked for.
@@ -282,13 +306,13 @@ impl App {
     /// Answers until `stop`. Then: not ready, no new connection, open requests end within `proxy.drain_timeout`, sends whose
     /// app has hung up reach their verdict, and last of all the admin listener and the probes stop.
     pub async fn run(self, stop: CancellationToken) {
-        let Self { wired, tasks, proxy, webhook, admin, health } = self;
+        let Self { wired, tasks, proxy, webhook, admin, disk } = self;
         let (stop_last, others) = (CancellationToken::new(), TaskTracker::new());
         others.spawn(tasks.run(stop_last.clone()));
         let admin_service = wired.admin();
         others.spawn(server::serve(admin.0, admin.1, move |_| admin_service.clone(), stop_last.clone()));
-        if let Some(health) = health {
-            others.spawn(follow_store(health, wired.telemetry.clone(), stop_last.clone()));
+        if let Some(disk) = &disk {
+            others.spawn(follow_store(disk.health(), wired.telemetry.clone(), stop_last.clone()));
         }
         others.close();
         let draining = Arc::clone(&wired.draining);
@@ -307,6 +331,11 @@ impl App {
         }
         stop_last.cancel();
         others.wait().await;
+        if let Some(disk) = disk
+            && let Err(error) = disk.flush().await
+        {
+            tracing::error!(%error, "the last changes are not stored");
+        }
     }
 }
 
@@ -322,13 +351,12 @@ async fn follow_store(mut health: StoreHealth, telemetry: Telemetry, stop: Cance
     }
 }
 
-fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Option<StoreHealth>), StartError> {
+fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Option<Arc<Embedded>>), StartError> {
     Ok(match config.store.kind {
         config::StoreKind::Memory => (Arc::new(Memory), None),
         config::StoreKind::Embedded => {
-            let store = Embedded::open(&config.store.path)?;
-            let health = store.health();
-            (Arc::new(store), Some(health))
+            let store = Arc::new(Embedded::open(&config.store.path)?);
+            (Arc::clone(&store) as Arc<dyn Store>, Some(store))
         }
     })
 }

@@ -41,9 +41,10 @@ impl Rejection {
         };
         let next_check = next.map(|next| next.since(now).as_millis().div_ceil(1000).max(1));
         let next_check = next_check.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
-        let outlook = match next_check {
-            Some(seconds) => format!("Next check in {seconds} s."),
-            None => "Held until an operator lifts it.".to_owned(),
+        let outlook = match (next_check, order) {
+            (Some(seconds), None) => format!("Next check in {seconds} s."),
+            (Some(seconds), Some(_)) => format!("The order ends in {seconds} s."),
+            (None, _) => "Held until an operator lifts it.".to_owned(),
         };
         Self {
             state: breaker.shown(now),

@@ -10,6 +10,8 @@ mod orders;
 mod permit;
 mod record;
 mod tell;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod view;
 
@@ -90,8 +92,8 @@ pub struct ProbeTicket {
 pub enum Gate {
     /// Forward it, and give the permit back with the outcome.
     Forward(Permit),
-    /// Answer it with this.
-    Reject(Box<Rejection>),
+    /// Answer it with this, once the settling is done: the answer tells of a trip that may not be stored yet.
+    Reject(Box<Rejection>, Settling),
 }
 
 impl Breakers {
@@ -193,7 +195,7 @@ impl Breakers {
             Admitted::Reject(_, rejection) => {
                 cell.counts.rejected();
                 inner.telemetry.emit(SendEvent::Reject(RejectReason::of(rejection.code)));
-                return Gate::Reject(rejection);
+                return Gate::Reject(rejection, self.settled(phone, &cell));
             }
         };
         Gate::Forward(self.permit(phone, generation, trial, event))
@@ -313,6 +315,17 @@ impl Breakers {
             }
             None => Settling::default(),
         })
+    }
+
+    /// Ready once all transitions up to now are durable. Nothing to wait for, but for the moments after one.
+    fn settled(&self, phone: PhoneNumberId, cell: &Arc<Cell>) -> Settling {
+        if cell.unsettled.load(Ordering::Relaxed) == 0 {
+            return Settling::default();
+        }
+        let commit = cell.read(|breaker| self.put(phone, breaker, cell));
+        let patience = self.0.settings.load().commit_timeout;
+        let told = Told { phone, transitions: Vec::new(), incident: None, seen: None };
+        Settling(Some(self.0.runtime.spawn(self.clone().settle(told, Arc::clone(cell), commit, patience))))
     }
 
     fn put(&self, phone: PhoneNumberId, breaker: &Breaker, cell: &Cell) -> Commit {

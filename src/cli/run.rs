@@ -15,12 +15,16 @@ use crate::telemetry::logs::{self, Format};
 
 /// Validates the configuration and prints what is in force, without secrets.
 pub(super) fn check(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    match Config::load(file, config::environment()) {
-        Ok(config) => match write!(out, "{}", config.to_toml_redacted()) {
-            Ok(()) => exit::DONE,
-            Err(_) => exit::FAILED,
-        },
-        Err(problems) => refuse(&problems, err),
+    let config = match Config::load(file, config::environment()) {
+        Ok(config) => config,
+        Err(problems) => return refuse(&problems, err),
+    };
+    if let Err(error) = App::check(&config) {
+        return fail(&error, exit::USAGE, err);
+    }
+    match write!(out, "{}", config.to_toml_redacted()) {
+        Ok(()) => exit::DONE,
+        Err(_) => exit::FAILED,
     }
 }
 
@@ -46,6 +50,7 @@ pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn 
     }
     let app = match App::start(config.clone()).await {
         Ok(app) => app,
+        Err(error) if error.is_the_configurations() => return fail(&error, exit::USAGE, err),
         Err(error) => return fail(&error, exit::FAILED, err),
     };
     // Whoever started us may not listen.

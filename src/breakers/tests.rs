@@ -1,0 +1,97 @@
+//! Nobody is told of a transition before it is stored.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+
+use super::{Breakers, Gate, Order, OrderKind, Settings};
+use crate::clock::Clock;
+use crate::graph::ids::PhoneNumberId;
+use crate::store::{Commit, Store, StoreError, Table};
+use crate::telemetry::Telemetry;
+use crate::time::Timestamp;
+
+/// A disk that finishes no write until it is told to.
+#[derive(Default)]
+struct SlowDisk(Mutex<Vec<oneshot::Sender<Result<(), StoreError>>>>);
+
+impl SlowDisk {
+    fn finish(&self) {
+        for write in self.0.lock().unwrap().drain(..) {
+            // Not every write has somebody who waits for it.
+            let _ = write.send(Ok(()));
+        }
+    }
+}
+
+impl Store for SlowDisk {
+    fn put(&self, _: Table, _: String, _: Option<Vec<u8>>) -> Commit {
+        let (write, commit) = oneshot::channel();
+        self.0.lock().unwrap().push(write);
+        commit
+    }
+
+    fn load(&self, _: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+fn house() -> (Breakers, Arc<SlowDisk>, PhoneNumberId) {
+    let disk = Arc::new(SlowDisk::default());
+    let settings = Settings { commit_timeout: Duration::from_secs(3600), ..Settings::default() };
+    let clock = Clock::starting_at(Timestamp::from_seconds(1_777_629_600));
+    let store = Arc::clone(&disk) as Arc<dyn Store>;
+    let (breakers, ..) = Breakers::open(store, settings, Telemetry::new(), clock).unwrap();
+    (breakers, disk, PhoneNumberId::parse("106540352242922").unwrap())
+}
+
+fn forwarded(gate: Gate) -> super::Permit {
+    match gate {
+        Gate::Forward(permit) => permit,
+        Gate::Reject(rejection, _) => panic!("rejected: {rejection:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_trip_and_every_rejection_by_it_wait_for_the_disk() {
+    let (breakers, disk, phone) = house();
+    let (first, second) = (forwarded(breakers.admit(phone)), forwarded(breakers.admit(phone)));
+    let mut trip = first.locked(131_031, "locked".to_owned(), None);
+    let mut witness = second.locked(131_031, "locked".to_owned(), None);
+    let Gate::Reject(_, mut rejection) = breakers.admit(phone) else { panic!("a trip acts at once") };
+    tokio::task::yield_now().await;
+    for settling in [&mut trip, &mut witness, &mut rejection] {
+        assert!(settling.now_or_never().is_none(), "told before it was stored");
+    }
+    disk.finish();
+    tokio::join!(trip, witness, rejection);
+    let Gate::Reject(_, later) = breakers.admit(phone) else { panic!("still open") };
+    assert!(later.now_or_never().is_some(), "what is stored keeps nobody waiting");
+}
+
+#[tokio::test]
+async fn an_order_waits_for_the_disk() {
+    let (breakers, disk, phone) = house();
+    let order = Order { kind: OrderKind::Open, reason: "drill".to_owned(), by: "ops".to_owned(), hold: None };
+    let ordered = tokio::spawn({
+        let breakers = breakers.clone();
+        async move { breakers.order(phone, order, None).await }
+    });
+    while breakers.admit_closed(phone).is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!ordered.is_finished());
+    disk.finish();
+    assert_eq!(ordered.await.unwrap().unwrap().state, "forced_open");
+}
+
+#[tokio::test]
+async fn a_read_receipt_is_no_send() {
+    let (breakers, _, phone) = house();
+    breakers.admit_closed(phone).unwrap().no_send();
+    drop(breakers.admit_closed(phone).unwrap());
+    let counted = breakers.0.telemetry.render(&crate::telemetry::Scrape::default());
+    assert!(counted.contains("sendfuse_sends_total{admission=\"forward\"} 1"), "{counted}");
+}
