@@ -102,8 +102,8 @@ impl World {
             }
             Health::Unknown(Unknown::OverBudget) => self.schedule(),
             Health::Blocked(_) | Health::Unknown(_) => {
-                self.backed_off += 1;
                 self.schedule();
+                self.backed_off += 1;
             }
         }
     }
