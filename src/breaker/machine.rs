@@ -21,6 +21,10 @@ const WAITING: usize = 256;
 /// Meta's dates are in whole seconds: what is dated 12:00:00 may have happened up to this much later.
 const DATE_STEP: Duration = Duration::from_secs(1);
 
+/// Clocks are set by less than this in the ordinary course of things. Such a step lengthens a wait by itself; taken for a
+/// clock that was set back, it would end the wait.
+const CLOCK_STEP: Duration = Duration::from_secs(2);
+
 /// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
 const GOOD_WHILE: u32 = 4;
 
@@ -687,7 +691,7 @@ fn longest_wait(policy: &Policy) -> Duration {
 /// Whether a deadline is over. One that lies further ahead than it could ever have been set was set by a clock that has
 /// gone back since, and is over too.
 fn is_over(deadline: Timestamp, longest: Duration, now: Timestamp) -> bool {
-    now >= deadline || deadline.since(now) > longest
+    now >= deadline || deadline.since(now) > longest.saturating_add(CLOCK_STEP)
 }
 
 fn soonest(deadline: Timestamp, longest: Duration, now: Timestamp) -> Timestamp {

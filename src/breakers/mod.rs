@@ -282,7 +282,7 @@ impl Breakers {
         let settings = self.0.settings.load();
         let cx = self.context(phone, &settings.policy);
         let seen = Seen::of(&event, &self.0.sends);
-        let (applied, commit, due, incident) = cell.update(|breaker| {
+        let (applied, commit, incident) = cell.update(|breaker| {
             let current = breaker.generation();
             if expected.is_some_and(|expected| expected != current) {
                 return Err(GenerationMismatch { current });
@@ -299,9 +299,10 @@ impl Breakers {
             let unsettled = cell.unsettled.load(Ordering::Relaxed) > 0;
             let commit = (applied.changed || unsettled).then(|| self.put(phone, breaker, cell));
             let commit = commit.filter(|_| unsettled);
-            Ok((applied, commit, breaker.next_due(&cx), breaker.incident(phone.as_str(), cx.now)))
+            // Likewise: what is due by the last change must be heard last.
+            self.due(phone, breaker.next_due(&cx));
+            Ok((applied, commit, breaker.incident(phone.as_str(), cx.now)))
         })?;
-        self.due(phone, due);
         self.count(phone, seen.as_ref(), &applied);
         if let Some(lease) = applied.probe {
             let waba = self.0.phones.get(phone).waba;
@@ -335,7 +336,7 @@ impl Breakers {
 
     fn announce_due(&self, phone: PhoneNumberId, cell: &Cell, policy: &Policy) {
         let cx = self.context(phone, policy);
-        self.due(phone, cell.read(|breaker| breaker.next_due(&cx)));
+        cell.read(|breaker| self.due(phone, breaker.next_due(&cx)));
     }
 
     fn due(&self, phone: PhoneNumberId, due: Option<Timestamp>) {

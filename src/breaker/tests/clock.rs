@@ -33,6 +33,14 @@ fn min_open_ends_though_the_clock_went_back() {
 }
 
 #[test]
+fn a_clock_that_is_set_by_a_second_ends_no_wait() {
+    let mut scene = scene();
+    let lease = scene.trip();
+    scene.later(-1).apply(Event::Tick);
+    assert_eq!(kinds(&scene.probed(lease, clear())), [], "min_open has hardly begun");
+}
+
+#[test]
 fn a_trial_ends_though_the_clock_went_back() {
     let mut scene = scene();
     scene.half_open();

@@ -59,7 +59,9 @@ fn in_half_open_the_next_check_is_the_end_of_the_trial() {
 
 #[test]
 fn an_order_says_so_and_when_it_ends() {
-    for (seconds, words) in [(Some(90), "Next check in 90 s."), (None, "Held until an operator lifts it.")] {
+    for (seconds, words) in
+        [(Some(90), "The order ends in 90 s."), (None, "Held until an operator lifts it.")]
+    {
         let mut scene = scene();
         scene.hold(OverrideOrder::Open, seconds);
         let rejection = Rejection::of(&scene.breaker, "1", scene.now());
