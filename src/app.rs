@@ -351,7 +351,10 @@ async fn follow_store(mut health: StoreHealth, telemetry: Telemetry, stop: Cance
     }
 }
 
-fn open_store(config: &Config) -> Result<(Arc<dyn Store>, Option<Arc<Embedded>>), StartError> {
+/// The store, and once more as the disk's file if it is one.
+type Opened = (Arc<dyn Store>, Option<Arc<Embedded>>);
+
+fn open_store(config: &Config) -> Result<Opened, StartError> {
     Ok(match config.store.kind {
         config::StoreKind::Memory => (Arc::new(Memory), None),
         config::StoreKind::Embedded => {

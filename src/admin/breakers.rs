@@ -86,7 +86,7 @@ pub(super) async fn order<C: Control>(
 ) -> Result<Response, Problem> {
     let phone = parse_phone(&phone)?;
     let (parts, body) = request.into_parts();
-    let wish = order::read(action, &parts.headers, body).await?;
+    let wish = order::read(action, body).await?;
     let expected = expected(&control, phone, &parts.headers)?;
     // In a task of its own: an order that has begun is carried out, though the operator hangs up.
     let carried_out = tokio::spawn(async move {

@@ -9,7 +9,6 @@ mod access;
 mod breakers;
 mod control;
 mod etag;
-mod hold;
 mod order;
 mod problem;
 mod query;
@@ -26,9 +25,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::access::Access;
 pub use self::control::Control;
-pub(crate) use self::hold::{HOLD_RULE, parse_hold};
 use self::order::Action;
-pub(crate) use self::order::{MAX_BY_CHARS, MAX_REASON_CHARS};
+pub(crate) use self::order::{MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
 use self::problem::Problem;
 
 /// Asked once for each request that wants to know.

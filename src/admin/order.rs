@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 
-use super::hold::{HOLD_RULE, parse_hold};
 use super::problem::Problem;
 use crate::breakers::OrderKind;
+use crate::config::duration;
 
 /// The longest reason, in characters.
 pub(crate) const MAX_REASON_CHARS: usize = 500;
@@ -74,8 +74,9 @@ struct Written {
     by: Option<String>,
 }
 
-/// Reads the body of an order, up to a bound.
-pub(super) async fn read(action: Action, headers: &HeaderMap, body: Body) -> Result<Wish, Problem> {
+/// Reads the body of an order, up to a bound. Its content type does not matter: what a stranger's page could post without
+/// asking comes with a foreign `Origin`, and is refused for that.
+pub(super) async fn read(action: Action, body: Body) -> Result<Wish, Problem> {
     let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => collected.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {
@@ -84,19 +85,7 @@ pub(super) async fn read(action: Action, headers: &HeaderMap, body: Body) -> Res
         }
         Err(_) => return Err(Problem::bad_request("the body broke off")),
     };
-    // An empty one is an order without a reason, whatever its type.
-    if !bytes.is_empty() && !is_json(headers) {
-        // A page of a stranger's can post forms and plain text without asking, but not this type.
-        let detail = "an order is JSON: content-type: application/json";
-        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
-    }
     check(action, &bytes)
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = value.split(';').next().unwrap_or_default();
-    essence.trim().eq_ignore_ascii_case("application/json")
 }
 
 fn check(action: Action, body: &Bytes) -> Result<Wish, Problem> {
@@ -123,13 +112,16 @@ fn check(action: Action, body: &Bytes) -> Result<Wish, Problem> {
         return Err(Problem::bad_request("for: only open and bypass hold for a time"));
     }
     let hold = match written.r#for {
-        Some(text) => {
-            let hold = parse_hold(&text);
-            Some(hold.ok_or_else(|| Problem::bad_request(format!("for: {HOLD_RULE}")))?)
-        }
+        Some(text) => Some(parse_hold(&text).map_err(|rule| Problem::bad_request(format!("for: {rule}")))?),
         None => None,
     };
     Ok(Wish { reason, by, hold })
+}
+
+/// How long an order holds. Without an end it has no `for` at all.
+pub(crate) fn parse_hold(text: &str) -> Result<Duration, String> {
+    let hold = duration::parse(text).map_err(|error| error.to_string())?;
+    if hold.is_zero() { Err("an order holds for more than nothing".to_owned()) } else { Ok(hold) }
 }
 
 fn trimmed(text: Option<String>) -> Option<String> {

@@ -2,10 +2,9 @@
 //!
 //! SDKs read the types: `code` must be a number, `error_data` an object, the status a 4xx.
 
-use serde::Serialize;
-
 use super::state::{Breaker, OverrideOrder, Shown};
 use crate::graph::error::ACCOUNT_LOCKED;
+use crate::graph::reply::Reply;
 use crate::time::Timestamp;
 
 /// A rejection, ready to be written as an HTTP answer.
@@ -58,36 +57,14 @@ impl Rejection {
 
     /// The JSON body. `request_id` makes `fbtrace_id` unique, and tells it from Meta's.
     pub fn body(&self, request_id: &str) -> Vec<u8> {
-        let error = Error {
+        let reply = Reply {
             message: "(#131031) Business Account locked",
             r#type: "OAuthException",
             code: ACCOUNT_LOCKED,
-            error_data: ErrorData { messaging_product: "whatsapp", details: &self.details },
+            details: &self.details,
             is_transient: false,
-            fbtrace_id: format!("sendfuse-{request_id}"),
+            request_id,
         };
-        // Strings and numbers always serialise.
-        serde_json::to_vec(&Body { error }).unwrap_or_default()
+        reply.body()
     }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Error<'a>,
-}
-
-#[derive(Serialize)]
-struct Error<'a> {
-    message: &'a str,
-    r#type: &'a str,
-    code: i64,
-    error_data: ErrorData<'a>,
-    is_transient: bool,
-    fbtrace_id: String,
-}
-
-#[derive(Serialize)]
-struct ErrorData<'a> {
-    messaging_product: &'a str,
-    details: &'a str,
 }

@@ -92,8 +92,8 @@ pub struct ProbeTicket {
 pub enum Gate {
     /// Forward it, and give the permit back with the outcome.
     Forward(Permit),
-    /// Answer it with this, once the settling is done: the answer tells of a trip that may not be stored yet.
-    Reject(Box<Rejection>, Settling),
+    /// Answer it with this, at once: the send path waits for no store.
+    Reject(Box<Rejection>),
 }
 
 impl Breakers {
@@ -195,7 +195,7 @@ impl Breakers {
             Admitted::Reject(_, rejection) => {
                 cell.counts.rejected();
                 inner.telemetry.emit(SendEvent::Reject(RejectReason::of(rejection.code)));
-                return Gate::Reject(rejection, self.settled(phone, &cell));
+                return Gate::Reject(rejection);
             }
         };
         Gate::Forward(self.permit(phone, generation, trial, event))
@@ -316,17 +316,6 @@ impl Breakers {
             }
             None => Settling::default(),
         })
-    }
-
-    /// Ready once all transitions up to now are durable. Nothing to wait for, but for the moments after one.
-    fn settled(&self, phone: PhoneNumberId, cell: &Arc<Cell>) -> Settling {
-        if cell.unsettled.load(Ordering::Relaxed) == 0 {
-            return Settling::default();
-        }
-        let commit = cell.read(|breaker| self.put(phone, breaker, cell));
-        let patience = self.0.settings.load().commit_timeout;
-        let told = Told { phone, transitions: Vec::new(), incident: None, seen: None };
-        Settling(Some(self.0.runtime.spawn(self.clone().settle(told, Arc::clone(cell), commit, patience))))
     }
 
     fn put(&self, phone: PhoneNumberId, breaker: &Breaker, cell: &Cell) -> Commit {

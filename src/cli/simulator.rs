@@ -74,8 +74,8 @@ fn greet(args: &SimulatorArgs, at: SocketAddr, out: &mut dyn Write) -> io::Resul
 Put sendfuse before it:
   SENDFUSE__UPSTREAM__URL=http://{at} SENDFUSE__WEBHOOK__APP_SECRETS='[\"{}\"]' sendfuse
 
-Send; any token that begins with EAA is good, and any id of 15 to 17 digits is a phone:
-  curl http://{at}/v23.0/{PHONE}/messages -H 'authorization: Bearer EAAsimulated' \\
+Send through sendfuse; any token that begins with EAA is good, and any id of 15 to 17 digits is a phone:
+  curl http://127.0.0.1:8080/v23.0/{PHONE}/messages -H 'authorization: Bearer EAAsimulated' \\
     -H 'content-type: application/json' \\
     -d '{{\"messaging_product\":\"whatsapp\",\"to\":\"16505551234\",\"type\":\"text\",\"text\":{{\"body\":\"hello\"}}}}'
 

@@ -8,5 +8,6 @@ mod hostile;
 pub mod ids;
 mod lenient;
 mod receipt;
+pub mod reply;
 pub mod route;
 pub mod webhook;

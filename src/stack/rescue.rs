@@ -14,17 +14,17 @@ use futures_util::future::CatchUnwind;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
-use serde::Serialize;
 use tower::{Layer, Service};
 
 use super::own::{JSON, RequestIds};
 use crate::body::ResponseBody;
 use crate::error::{ErrorKind, ProxyError};
+use crate::graph::reply::Reply;
 
 const ERROR: HeaderName = HeaderName::from_static("x-sendfuse-error");
 
 /// Codes of our own are this and the status.
-const OWN_CODES: u32 = 999_000;
+const OWN_CODES: i64 = 999_000;
 
 /// Turns errors and panics of the service within into responses.
 #[derive(Clone)]
@@ -135,40 +135,18 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-#[derive(Serialize)]
-struct Body<'a> {
-    error: Error<'a>,
-}
-
-#[derive(Serialize)]
-struct Error<'a> {
-    message: String,
-    r#type: &'a str,
-    code: u32,
-    error_data: ErrorData<'a>,
-    is_transient: bool,
-    fbtrace_id: String,
-}
-
-#[derive(Serialize)]
-struct ErrorData<'a> {
-    messaging_product: &'a str,
-    details: &'a str,
-}
-
 /// An answer of sendfuse's own about an error.
 pub(super) fn answer(kind: ErrorKind, request_id: &str) -> Response<ResponseBody> {
-    let code = OWN_CODES + u32::from(kind.status());
-    let error = Error {
-        message: format!("(#{code}) {}", kind.name()),
+    let code = OWN_CODES + i64::from(kind.status());
+    let reply = Reply {
+        message: &format!("(#{code}) {}", kind.name()),
         r#type: "SendfuseException",
         code,
-        error_data: ErrorData { messaging_product: "whatsapp", details: kind.sentence() },
+        details: kind.sentence(),
         is_transient: kind.status() >= 500,
-        fbtrace_id: format!("sendfuse-{request_id}"),
+        request_id,
     };
-    // Strings and numbers always serialise.
-    let body = serde_json::to_vec(&Body { error }).unwrap_or_default();
+    let body = reply.body();
     let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = StatusCode::from_u16(kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response.headers_mut().insert(header::CONTENT_TYPE, JSON);
@@ -204,7 +182,7 @@ mod tests {
             assert_eq!(response.headers()["content-type"], "application/json; charset=UTF-8");
             let body = response.into_body().collect().await.unwrap().to_bytes();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
-            assert_eq!(body["error"]["code"], 999_000 + u32::from(kind.status()));
+            assert_eq!(body["error"]["code"], 999_000 + i64::from(kind.status()));
             assert_eq!(body["error"]["type"], "SendfuseException");
             assert!(body["error"]["error_data"].is_object());
         }

@@ -20,7 +20,7 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 ///
 /// `Transfer-Encoding` stays: the server has checked that it ends in `chunked`, and the client that writes the body again
 /// frames it by this field (or drops it, over HTTP/2).
-pub(super) fn clean_request(headers: &mut HeaderMap) {
+pub(crate) fn clean_request(headers: &mut HeaderMap) {
     clean(headers);
     headers.remove(PROXY_AUTHORIZATION);
     if headers.contains_key(TE) {
@@ -33,7 +33,7 @@ pub(super) fn clean_request(headers: &mut HeaderMap) {
 }
 
 /// Takes one hop's fields from an answer.
-pub(super) fn clean_response(headers: &mut HeaderMap) {
+pub(crate) fn clean_response(headers: &mut HeaderMap) {
     clean(headers);
     headers.remove(ALT_SVC);
     headers.remove(PROXY_AUTHENTICATE);

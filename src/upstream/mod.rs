@@ -37,6 +37,7 @@ mod tls;
 
 pub use connect::Io;
 use connect::{Connector, Transport};
+pub(crate) use fields::{clean_request, clean_response};
 pub use sending::Sending;
 pub use tls::SetupError;
 

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::uri::InvalidUri;
-use http::{HeaderMap, Request, Response, Uri, Version};
+use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -28,6 +28,7 @@ use tokio::time::timeout;
 use url::{Position, Url};
 
 use crate::error::BoxError;
+use crate::upstream::{clean_request, clean_response};
 
 /// How long the app may take, from the name look-up to the last byte of its answer.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(10);
@@ -106,15 +107,17 @@ impl Relay {
     async fn ask(&self, app: &Url, mut parts: Parts, body: Bytes) -> Result<Response<Full<Bytes>>, BoxError> {
         parts.uri = target(app, parts.uri.query())?;
         parts.version = Version::HTTP_11;
-        strip_hop_by_hop(&mut parts.headers);
-        parts.headers.remove(EXPECT);
-        // The client writes the app's own.
-        parts.headers.remove(HOST);
+        clean_request(&mut parts.headers);
+        // The body is whole now, and goes with its length; the client writes the app's own host.
+        for name in [TRANSFER_ENCODING, TRAILER, TE, EXPECT, HOST] {
+            parts.headers.remove(name);
+        }
 
         let (mut parts, body) =
             self.client.request(Request::from_parts(parts, Full::new(body))).await?.into_parts();
         parts.version = Version::HTTP_11;
-        strip_hop_by_hop(&mut parts.headers);
+        clean_response(&mut parts.headers);
+        parts.headers.remove(TRAILER);
         let body = Limited::new(body, MAX_ANSWER).collect().await?.to_bytes();
         Ok(Response::from_parts(parts, Full::new(body)))
     }
@@ -129,25 +132,6 @@ fn target(app: &Url, query: Option<&str>) -> Result<Uri, InvalidUri> {
         target.push_str(query);
     }
     Uri::try_from(target)
-}
-
-/// Removes what belongs to one connection only (RFC 9110, 7.6.1).
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
-        .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE] {
-        headers.remove(name);
-    }
-    for name in ["keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection"] {
-        headers.remove(name);
-    }
 }
 
 fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, CaFileError> {
@@ -182,7 +166,6 @@ fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
 
     use super::*;
 
@@ -199,28 +182,6 @@ mod tests {
         ] {
             assert_eq!(target(&Url::parse(app).unwrap(), query).unwrap(), expected);
         }
-    }
-
-    #[test]
-    fn what_belongs_to_the_connection_goes() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("connection", "close, X-One"),
-            ("connection", "keep-alive,, x two"),
-            ("x-one", "1"),
-            ("keep-alive", "timeout=5"),
-            ("proxy-connection", "keep-alive"),
-            ("te", "trailers"),
-            ("transfer-encoding", "chunked"),
-            ("upgrade", "h2c"),
-            ("x-hub-signature", "sha1=0"),
-            ("content-length", "5"),
-        ] {
-            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
-        }
-        strip_hop_by_hop(&mut headers);
-        let left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        assert_eq!(left, ["x-hub-signature", "content-length"]);
     }
 
     #[test]

@@ -81,10 +81,7 @@ async fn look_closer(
         Gate::Forward(permit) => {
             Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
         }
-        Gate::Reject(rejection, settling) => {
-            settling.await;
-            Looked::Rejected(reject(parts, &rejection))
-        }
+        Gate::Reject(rejection) => Looked::Rejected(reject(parts, &rejection)),
     })
 }
 
