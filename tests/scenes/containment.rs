@@ -146,7 +146,7 @@ async fn a_trip_is_durable_before_anyone_is_told() {
     scene.settle().await;
     assert_eq!(scene.state(PHONE), "open", "the gate waits for no store");
     assert!(scene.send(PHONE).await.is_rejection(), "nor does a rejection");
-    assert_eq!(began.elapsed(), Duration::ZERO);
+    assert!(began.elapsed() < commit);
     assert!(!tripping.is_finished(), "the answer that trips does");
     assert_eq!(tripping.await.unwrap().code(), 131_031);
     assert_eq!(began.elapsed(), commit);
