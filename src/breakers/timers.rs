@@ -18,6 +18,10 @@ const SWEEP: Duration = Duration::from_secs(3600);
 /// How often phones that have become deaf are looked for.
 const LISTEN: Duration = Duration::from_secs(15);
 
+/// The longest that is slept for one breaker. The queue takes no wait beyond some two years, and an order may stand for ten. A
+/// breaker that is woken too early is asked again.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// When a phone's breaker is due next; `None`, never.
 pub(super) type Due = (PhoneNumberId, Option<Timestamp>);
 
@@ -42,7 +46,7 @@ impl Timers {
                         queue.try_remove(&key);
                     }
                     if let Some(due) = due {
-                        keys.insert(phone, queue.insert(phone, due.since(self.breakers.now())));
+                        keys.insert(phone, queue.insert(phone, due.since(self.breakers.now()).min(LONGEST)));
                     }
                 }
                 Some(expired) = poll_fn(|cx| queue.poll_expired(cx)), if !queue.is_empty() => {
@@ -54,5 +58,38 @@ impl Timers {
                 _ = listen.tick() => self.breakers.listen(),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::breakers::{Order, OrderKind, Settings};
+    use crate::clock::Clock;
+    use crate::store::memory::Memory;
+    use crate::telemetry::Telemetry;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_order_may_stand_for_ten_years() {
+        let (store, clock) = (Arc::new(Memory), Clock::starting_at(Timestamp::from_seconds(1_777_629_600)));
+        let (breakers, timers, _probes) =
+            Breakers::open(store, Settings::default(), Telemetry::new(), clock).unwrap();
+        let stop = CancellationToken::new();
+        let keeping_time = tokio::spawn(timers.run(stop.clone()));
+        let [long, short] = ["1", "2"].map(|id| PhoneNumberId::parse(id).unwrap());
+        for (phone, hold) in [(long, 3650 * DAY), (short, 3 * DAY)] {
+            let (reason, by) = ("an audit".to_owned(), "ann".to_owned());
+            let order = Order { kind: OrderKind::Open, reason, by, hold: Some(hold) };
+            breakers.order(phone, order, None).await.unwrap();
+        }
+        tokio::time::sleep(4 * DAY).await;
+        // Its end was told, which only a tick does.
+        assert_eq!([long, short].map(|phone| breakers.view(phone).generation), [1, 2]);
+        stop.cancel();
+        keeping_time.await.unwrap();
     }
 }
