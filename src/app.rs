@@ -453,3 +453,21 @@ pub fn store_file(config: &Config) -> Option<PathBuf> {
     (config.store.kind == config::StoreKind::Embedded)
         .then(|| config.store.path.join(crate::store::embedded::FILE_NAME))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever drops the program wants its store written and its file let go.
+    #[tokio::test]
+    async fn nothing_of_it_outlives_it() {
+        let (config, store) = (Config::default(), Arc::new(Memory));
+        let upstream = Upstream::new(&upstream_options(&config)).unwrap();
+        let kept = Arc::downgrade(&store);
+        let made = Wired::new(config.clone(), upstream, store, Telemetry::new(), Clock::System);
+        let (wired, tasks) = made.unwrap();
+        wired.reload(config).unwrap();
+        drop((wired, tasks));
+        assert!(kept.upgrade().is_none());
+    }
+}
