@@ -346,9 +346,9 @@ impl Breakers {
     }
 
     fn sweep(&self) {
-        for phone in self.0.registry.forget(self.now()) {
+        self.0.registry.forget(self.now(), |phone| {
             drop(self.0.store.put(Table::Breakers, record::key(phone), None));
-        }
+        });
     }
 }
 

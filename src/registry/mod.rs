@@ -79,20 +79,40 @@ impl Registry {
         all
     }
 
-    /// Forgets breakers that were closed for so long that no late news can come; returns whose they were. One that somebody
-    /// holds at this moment stays.
-    pub fn forget(&self, now: Timestamp) -> Vec<PhoneNumberId> {
+    /// Forgets breakers that were closed for so long that no late news can come. One that somebody holds at this moment
+    /// stays. `tell` is told of each that goes, before another can be made in its place, and must not come back here.
+    pub fn forget(&self, now: Timestamp, mut tell: impl FnMut(PhoneNumberId)) {
         let old: Vec<_> = self.cells.iter().map(|entry| *entry.key()).collect();
-        old.into_iter()
-            .filter(|phone| {
-                let gone = self.cells.remove_if(phone, |_, cell| {
-                    Arc::strong_count(cell) == 1 && cell.read(|breaker| breaker.is_forgettable(now))
-                });
-                if gone.is_some() {
-                    self.occupied.fetch_sub(1, Ordering::Release);
+        for phone in old {
+            let gone = self.cells.remove_if(&phone, |_, cell| {
+                let gone = Arc::strong_count(cell) == 1 && cell.read(|breaker| breaker.is_forgettable(now));
+                if gone {
+                    tell(phone);
                 }
-                gone.is_some()
-            })
-            .collect()
+                gone
+            });
+            if gone.is_some() {
+                self.occupied.fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+}
+
+#[cfg(all(test, not(feature = "loom")))]
+mod tests {
+    use super::*;
+
+    /// Otherwise what is written of a new one could be deleted as the old one's.
+    #[test]
+    fn a_breaker_that_goes_is_told_of_before_there_can_be_another() {
+        let (registry, phone) = (Registry::default(), PhoneNumberId::parse("1").unwrap());
+        drop(registry.get_or_make(phone));
+        let mut gone = Vec::new();
+        registry.forget(Timestamp::from_seconds(1_777_629_600), |phone| {
+            assert!(registry.cells.try_get(&phone).is_locked());
+            gone.push(phone);
+        });
+        assert_eq!(gone, [phone]);
+        assert!(registry.get(phone).is_none());
     }
 }
