@@ -92,14 +92,15 @@ impl Tokens {
     }
 
     /// Remembers the token of a request on `phone`'s own node. To be called when Meta has let it pass: answered 2xx, 131031
-    /// or 368. Cheap while nothing changes: then it compares and allocates nothing.
-    pub fn learn(&self, phone: PhoneNumberId, uri: &Uri, authorization: Option<&HeaderValue>) {
+    /// or 368. Cheap while nothing changes: then it compares and allocates nothing. Says whether there is a token to be
+    /// borrowed in it, new or known.
+    pub fn learn(&self, phone: PhoneNumberId, uri: &Uri, authorization: Option<&HeaderValue>) -> bool {
         if !self.settings.load().borrow {
-            return;
+            return false;
         }
-        let Some(shown) = Shown::in_request(uri, authorization) else { return };
+        let Some(shown) = Shown::in_request(uri, authorization) else { return false };
         if self.borrowed.get(&phone).is_some_and(|known| shown.is(&known)) {
-            return;
+            return true;
         }
         let hash = self.hasher.hash_one(&shown);
         let credential = match self.known.get(&hash).and_then(|known| known.upgrade()) {
@@ -111,6 +112,7 @@ impl Tokens {
             }
         };
         self.borrowed.insert(phone, credential);
+        true
     }
 
     /// Forgets a borrowed token that Meta calls invalid (190); a configured one stays. If the phone's app has shown another
@@ -207,7 +209,7 @@ mod tests {
     fn a_request_without_a_token_teaches_nothing() {
         let tokens = tokens(&[], true);
         learn(&tokens, "1", "/1", "one");
-        tokens.learn(phone("1"), &Uri::from_static("/1/messages"), None);
+        assert!(!tokens.learn(phone("1"), &Uri::from_static("/1/messages"), None));
         assert_eq!(secret(&tokens, "1", None).as_deref(), Some("one"));
     }
 

@@ -175,7 +175,9 @@ impl Credentials {
 
     /// Meta let it pass on this node.
     fn learned(&self, parts: &Parts) {
-        parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref());
-        parts.breakers.token_learned(self.node);
+        // Without one to ask with, another probe would find what the last one found.
+        if parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref()) {
+            parts.breakers.token_learned(self.node);
+        }
     }
 }
