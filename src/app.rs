@@ -312,7 +312,8 @@ impl App {
         let admin_service = wired.admin();
         others.spawn(server::serve(admin.0, admin.1, move |_| admin_service.clone(), stop_last.clone()));
         if let Some(disk) = &disk {
-            others.spawn(follow_store(disk.health(), wired.telemetry.clone(), stop_last.clone()));
+            let (breakers, telemetry) = (wired.breakers.clone(), wired.telemetry.clone());
+            others.spawn(follow_store(disk.health(), breakers, telemetry, stop_last.clone()));
         }
         others.close();
         let draining = Arc::clone(&wired.draining);
@@ -339,14 +340,23 @@ impl App {
     }
 }
 
-/// Keeps `store_up` true to the disk, also while no breaker moves.
-async fn follow_store(mut health: StoreHealth, telemetry: Telemetry, stop: CancellationToken) {
+/// Keeps `store_up` and `not_durable` true to the disk, also while no breaker moves.
+async fn follow_store(
+    mut health: StoreHealth,
+    breakers: Breakers,
+    telemetry: Telemetry,
+    stop: CancellationToken,
+) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             changed = health.changed() => if changed.is_err() { return },
         }
         let state = health.borrow_and_update().clone();
+        // What had failed is in by now: the store repeats it until it is.
+        if state.is_ok() && breakers.stored() {
+            continue;
+        }
         telemetry.emit(StoreEvent { error: state.as_ref().err().map(|error| error.0.as_str()) });
     }
 }

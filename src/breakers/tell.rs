@@ -37,9 +37,11 @@ impl Future for Settling {
 
 impl Breakers {
     /// Waits for the commit, then tells. What has no transition of its own to tell only waits.
-    pub(super) async fn settle(self, told: Told, cell: Arc<Cell>, commit: Commit, patience: Duration) {
+    pub(super) async fn settle(self, told: Told, cell: Arc<Cell>, mut commit: Commit, patience: Duration) {
         let inner = &self.0;
-        let durable = match tokio::time::timeout(patience, commit).await {
+        let in_time = tokio::time::timeout(patience, &mut commit).await;
+        let is_late = in_time.is_err();
+        let durable = match in_time {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(error))) => Err(error.0),
             Ok(Err(_)) => Err("the store has stopped".to_owned()),
@@ -51,6 +53,15 @@ impl Breakers {
         cell.unsettled.fetch_sub(1, Ordering::Relaxed);
         if inner.durability.note(durable.is_ok(), self.now()) {
             inner.telemetry.emit(StoreEvent { error: durable.as_ref().err().map(String::as_str) });
+        }
+        if is_late {
+            // Nobody waits for this, but the condition must go when its cause goes.
+            let breakers = self.clone();
+            inner.runtime.spawn(async move {
+                if matches!(commit.await, Ok(Ok(()))) {
+                    breakers.stored();
+                }
+            });
         }
         let phone = told.phone;
         for step in &told.transitions {
@@ -69,6 +80,15 @@ impl Breakers {
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });
         }
+    }
+
+    /// The store has written all that it was given. Says whether that was news, which is then told.
+    pub fn stored(&self) -> bool {
+        let is_news = self.0.durability.note(true, self.now());
+        if is_news {
+            self.0.telemetry.emit(StoreEvent { error: None });
+        }
+        is_news
     }
 
     pub(super) fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
@@ -145,5 +165,53 @@ impl Durability {
     /// Since when transitions are not durable, and how many were affected.
     pub(super) fn lost(&self) -> Option<(Timestamp, u64)> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::breakers::{Order, OrderKind, Settings};
+    use crate::clock::Clock;
+    use crate::store::{Store, StoreError, Table};
+    use crate::telemetry::Telemetry;
+
+    /// Commits when it is told to.
+    #[derive(Default)]
+    struct Slow(Mutex<Vec<oneshot::Sender<Result<(), StoreError>>>>);
+
+    impl Store for Slow {
+        fn put(&self, _: Table, _: String, _: Option<Vec<u8>>) -> Commit {
+            let (receipt, commit) = oneshot::channel();
+            self.0.lock().unwrap().push(receipt);
+            commit
+        }
+
+        fn load(&self, _: Table) -> Result<Vec<(String, Vec<u8>)>, StoreError> {
+            Ok(Vec::new())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_durable_late_is_durable() {
+        let (store, clock) =
+            (Arc::new(Slow::default()), Clock::starting_at(Timestamp::from_seconds(1_777_629_600)));
+        let settings = Settings { commit_timeout: Duration::from_millis(250), ..Settings::default() };
+        let (breakers, ..) =
+            Breakers::open(Arc::<Slow>::clone(&store), settings, Telemetry::new(), clock).unwrap();
+        let phone = PhoneNumberId::parse("1").unwrap();
+        let (reason, by) = ("an audit".to_owned(), "ann".to_owned());
+        let order = Order { kind: OrderKind::Open, reason, by, hold: None };
+        let view = breakers.order(phone, order, None).await.unwrap();
+        assert_eq!(view.conditions.first().map(|condition| condition.name), Some("not_durable"));
+        for receipt in store.0.lock().unwrap().drain(..) {
+            receipt.send(Ok(())).unwrap();
+        }
+        // Virtual: lets the others run.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert!(breakers.view(phone).conditions.is_empty());
+        assert!(!breakers.stored(), "told once");
     }
 }
