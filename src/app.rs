@@ -239,6 +239,11 @@ pub struct App {
 
 type StoreHealth = tokio::sync::watch::Receiver<Result<(), StoreError>>;
 
+/// The tasks that probe and keep time ended by a fault of ours.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the tasks that watch over recovery ended by a fault inside; start again, nothing is lost")]
+pub struct Died;
+
 /// Where a running sendfuse can be reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Addresses {
@@ -305,10 +310,21 @@ impl App {
 
     /// Answers until `stop`. Then: not ready, no new connection, open requests end within `proxy.drain_timeout`, sends whose
     /// app has hung up reach their verdict, and last of all the admin listener and the probes stop.
-    pub async fn run(self, stop: CancellationToken) {
+    ///
+    /// Fails if the tasks that watch over recovery died: without them nothing would ever close, so the process had better
+    /// start anew. What it knows is on disk.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), Died> {
         let Self { wired, tasks, proxy, webhook, admin, disk } = self;
         let (stop_last, others) = (CancellationToken::new(), TaskTracker::new());
-        others.spawn(tasks.run(stop_last.clone()));
+        let tasks = tokio::spawn(tasks.run(stop_last.clone()));
+        let stop_if_it_dies = stop.clone();
+        let watch = others.spawn(async move {
+            let died = tasks.await.is_err();
+            if died {
+                stop_if_it_dies.cancel();
+            }
+            died
+        });
         let admin_service = wired.admin();
         others.spawn(server::serve(admin.0, admin.1, move |_| admin_service.clone(), stop_last.clone()));
         if let Some(disk) = &disk {
@@ -336,6 +352,10 @@ impl App {
             && let Err(error) = disk.flush().await
         {
             tracing::error!(%error, "the last changes are not stored");
+        }
+        match watch.await {
+            Ok(false) => Ok(()),
+            Ok(true) | Err(_) => Err(Died),
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Event {
     Proof {
         /// Which message.
         about: About,
+        /// Whether it is `sent`, which happens when Meta accepts; the others may come days later.
+        sent: bool,
     },
     /// A trial was accepted. Also comes late, after its lease is over.
     TrialAccepted {
@@ -208,7 +210,7 @@ impl Breaker {
         self.drop_expired_order(cx, &mut out);
         match event {
             Event::Lock { about, reason } => self.lock_evidence(about, reason, cx, &mut out),
-            Event::Proof { about } => self.proof(about, cx, &mut out),
+            Event::Proof { about, sent } => self.proof(about, sent, cx, &mut out),
             Event::TrialAccepted { lease, generation, keys } => {
                 self.trial_accepted(lease, generation, keys, cx, &mut out);
             }
@@ -275,7 +277,7 @@ impl Breaker {
         }
     }
 
-    fn proof(&mut self, about: About, cx: &Context<'_>, out: &mut Applied) {
+    fn proof(&mut self, about: About, sent: bool, cx: &Context<'_>, out: &mut Applied) {
         // Delivered and 131031 for one message: the lock counts, whichever comes first.
         if about.key().is_some_and(|key| self.lock().is_some_and(|lock| lock.failed.contains(&key))) {
             return;
@@ -289,7 +291,7 @@ impl Breaker {
                 }
             }
             State::HalfOpen(half) => {
-                if half.is_trials_message(&about) {
+                if half.is_trials_message(&about, sent) {
                     out.notes.push(Note::TrialConfirmed);
                     half.forget_trial(about.key());
                     half.counted.extend(about.key());
@@ -326,7 +328,7 @@ impl Breaker {
             let about = About::Send { generation, key: Some(key) };
             match early {
                 Early::Lock(reason) => self.lock_evidence(about, reason, cx, out),
-                Early::Proof => self.proof(about, cx, out),
+                Early::Proof => self.proof(about, true, cx, out),
             }
         }
     }
@@ -606,14 +608,14 @@ impl HalfOpen {
     }
 
     /// Whether a status is about a trial of this half-open: one of its messages, or, where the trial's answer named none,
-    /// a message that nobody knows and that moved after the trial began.
-    fn is_trials_message(&self, about: &About) -> bool {
+    /// a message that nobody knows and that Meta sent after the trial began. (Delivered and read may be an old one's.)
+    fn is_trials_message(&self, about: &About, sent: bool) -> bool {
         if about.key().is_some_and(|key| self.trial_keys.iter().any(|(known, _)| *known == key)) {
             return true;
         }
         let nameless = self.trial.filter(|trial| trial.accepted.is_some_and(|accepted| accepted.nameless));
         match (nameless, about) {
-            (Some(trial), About::Unknown { key, dated: Some(dated) }) => {
+            (Some(trial), About::Unknown { key, dated: Some(dated) }) if sent => {
                 let counted = key.is_some_and(|key| self.counted.contains(&key));
                 !counted && dated.plus(DATE_STEP) > trial.started
             }

@@ -62,7 +62,8 @@ impl Breakers {
                 }
                 settling
             }
-            None => self.apply_if_known(status.phone, Event::Proof { about }),
+            None => self
+                .apply_if_known(status.phone, Event::Proof { about, sent: status.kind == StatusKind::Sent }),
         }
     }
 

@@ -129,7 +129,7 @@ impl Seen {
     pub(super) fn of(event: &Event, sends: &Sends) -> Option<Self> {
         let (verdict, source, code, about) = match event {
             Event::Lock { about, reason } => (Verdict::Lock, reason.source, Some(reason.code), about),
-            Event::Proof { about } => (Verdict::Delivered, Source::Webhook, None, about),
+            Event::Proof { about, .. } => (Verdict::Delivered, Source::Webhook, None, about),
             _ => return None,
         };
         let accepted_at = about.key().and_then(|key| sends.get(key)).map(|send| send.at);

@@ -67,8 +67,10 @@ pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn 
             tracing::warn!(%error, "the configuration file cannot be watched: changes take a restart")
         }
     }
-    app.run(stop).await;
-    exit::DONE
+    match app.run(stop).await {
+        Ok(()) => exit::DONE,
+        Err(died) => fail(&died, exit::FAILED, err),
+    }
 }
 
 fn refuse(problems: &Problems, err: &mut dyn Write) -> u8 {

@@ -29,7 +29,7 @@ pub(super) struct Stage {
     /// Where sendfuse is.
     pub(super) at: Addresses,
     stop: CancellationToken,
-    running: JoinHandle<()>,
+    running: JoinHandle<Result<(), crate::app::Died>>,
     _meta_listens: Listening,
     /// The certificate and the store; gone with it.
     _directory: TempDir,

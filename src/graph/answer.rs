@@ -17,6 +17,15 @@ pub struct Answer<'a> {
     pub wamids: Vec<Cow<'a, str>>,
 }
 
+/// Whether a body is `{"success":true}`: what Meta answers to a read receipt.
+pub fn is_acknowledgement(body: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Acknowledgement {
+        success: bool,
+    }
+    serde_json::from_slice::<Acknowledgement>(body).is_ok_and(|body| body.success)
+}
+
 /// Reads a decoded answer body. `None`: not JSON, or not of this shape: neither an error with a code nor `messages`, such
 /// as the answer to a read receipt, or the sealed one of `/messages_encrypted`.
 ///

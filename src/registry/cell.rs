@@ -74,10 +74,9 @@ impl Cell {
 
     /// Changes the breaker. Every admission after this returns sees the change.
     pub fn update<R>(&self, change: impl FnOnce(&mut Breaker) -> R) -> R {
-        let mut breaker = self.lock();
-        let result = change(&mut breaker);
-        self.word.store(word(&breaker), Ordering::Release);
-        result
+        // Published by drop, so that even a change that panics half-way leaves no word that says otherwise.
+        let mut publish = Publish { word: &self.word, breaker: self.lock() };
+        change(&mut publish.breaker)
     }
 
     /// Looks at the breaker.
@@ -85,9 +84,21 @@ impl Cell {
         look(&self.lock())
     }
 
-    /// A thread that panicked under the lock has left the breaker as it was or as it is to be: a transition is one assignment.
+    /// A thread that panicked under the lock has left a breaker behind: each step of the machine is one assignment.
     fn lock(&self) -> MutexGuard<'_, Breaker> {
         self.breaker.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Stores the word of a changed breaker before its lock is given back.
+struct Publish<'a> {
+    word: &'a AtomicU64,
+    breaker: MutexGuard<'a, Breaker>,
+}
+
+impl Drop for Publish<'_> {
+    fn drop(&mut self) {
+        self.word.store(word(&self.breaker), Ordering::Release);
     }
 }
 

@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use http::uri::Authority;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Service, ServiceBuilder};
 
@@ -58,6 +59,7 @@ impl SendPath {
             rejecting: ArcSwap::from_pointee(rejecting),
             ids: Arc::clone(&ids),
             tasks: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(gate::hangup::MOST)),
         };
         let rescuer = Arc::new(Rescuer::new(ids));
         Self { parts: Arc::new(parts), rescuer, upstream: Graph(upstream) }

@@ -117,7 +117,7 @@ impl Scene {
     }
 
     fn proof(&mut self, about: About) -> Applied {
-        self.apply(Event::Proof { about })
+        self.apply(Event::Proof { about, sent: true })
     }
 
     /// 131031 in the answer to a send that was admitted now.

@@ -165,7 +165,7 @@ impl Real {
     fn said(&mut self, world: &World, about: About, failed: bool) {
         let event = match failed {
             true => Event::Lock { about, reason: reason(Source::Webhook, world.time()) },
-            false => Event::Proof { about },
+            false => Event::Proof { about, sent: true },
         };
         self.apply(world, event.clone());
         if about.key().is_some() {

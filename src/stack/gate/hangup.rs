@@ -1,15 +1,20 @@
 //! A send that outlives its app: when the app hangs up, what Meta answers still counts.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::Response;
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use crate::body::ResponseBody;
 use crate::error::ProxyError;
+
+/// The most sends that run on without their app: whoever sends and hangs up, over and over, has no more of them.
+pub(in crate::stack) const MOST: usize = 10_000;
 
 type Answer = Result<Response<ResponseBody>, ProxyError>;
 
@@ -17,6 +22,7 @@ type Answer = Result<Response<ResponseBody>, ProxyError>;
 /// fails at once there, and nothing goes out; else it ends with the verdict, at the latest with upstream's time-outs.
 pub(super) struct Detaching {
     sending: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     /// Whoever waits for the tasks waits for those to come, too: over HTTP/2 a send outlives its connection for a moment,
     /// before it is dropped and becomes one.
@@ -24,9 +30,13 @@ pub(super) struct Detaching {
 }
 
 impl Detaching {
-    pub(super) fn new(sending: impl Future<Output = Answer> + Send + 'static, tasks: TaskTracker) -> Self {
+    pub(super) fn new(
+        sending: impl Future<Output = Answer> + Send + 'static,
+        tasks: TaskTracker,
+        places: Arc<Semaphore>,
+    ) -> Self {
         let token = tasks.token();
-        Self { sending: Some(Box::pin(sending)), tasks, _token: token }
+        Self { sending: Some(Box::pin(sending)), places, tasks, _token: token }
     }
 }
 
@@ -46,8 +56,15 @@ impl Future for Detaching {
 
 impl Drop for Detaching {
     fn drop(&mut self) {
-        // Outside a runtime nothing can go on.
-        if let (Some(sending), Ok(runtime)) = (self.sending.take(), Handle::try_current()) {
+        let Some(sending) = self.sending.take() else { return };
+        // Outside a runtime nothing can go on, and without a place nothing may: then its permit is abandoned.
+        if let (Ok(runtime), Ok(place)) =
+            (Handle::try_current(), Arc::clone(&self.places).try_acquire_owned())
+        {
+            let sending = async move {
+                drop(sending.await);
+                drop(place);
+            };
             self.tasks.spawn_on(sending, &runtime);
         }
     }
@@ -56,7 +73,6 @@ impl Drop for Detaching {
 #[cfg(test)]
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use futures_util::FutureExt;
@@ -73,6 +89,7 @@ mod tests {
                 Ok(Response::new(ResponseBody::full("")))
             },
             tasks.clone(),
+            Arc::new(Semaphore::new(1)),
         );
         tasks.close();
         assert!(tasks.wait().now_or_never().is_none(), "the app may hang up yet");
@@ -83,6 +100,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn no_more_run_on_than_there_are_places() {
+        let (tasks, places) = (TaskTracker::new(), Arc::new(Semaphore::new(1)));
+        for _ in 0..3 {
+            drop(Detaching::new(std::future::pending(), tasks.clone(), Arc::clone(&places)));
+        }
+        assert_eq!(tasks.len(), 1);
+    }
+
+    #[tokio::test]
     async fn what_panicked_is_not_polled_again() {
         let (tasks, polls) = (TaskTracker::new(), Arc::new(AtomicUsize::new(0)));
         let counted = Arc::clone(&polls);
@@ -90,7 +116,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             panic!("a fault inside")
         });
-        let mut sending = Detaching::new(sending, tasks.clone());
+        let mut sending = Detaching::new(sending, tasks.clone(), Arc::new(Semaphore::new(1)));
         let mut cx = Context::from_waker(std::task::Waker::noop());
         assert!(catch_unwind(AssertUnwindSafe(|| sending.poll_unpin(&mut cx))).is_err());
         drop(sending);

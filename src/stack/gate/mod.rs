@@ -8,7 +8,7 @@
 
 mod decode;
 mod drain;
-mod hangup;
+pub(super) mod hangup;
 mod observe;
 mod send;
 
@@ -19,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use http::{HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
@@ -43,6 +44,8 @@ pub(super) struct Parts {
     pub(super) ids: Arc<RequestIds>,
     /// Sends whose app has hung up, on their way to their verdict.
     pub(super) tasks: TaskTracker,
+    /// How many of these there may be.
+    pub(super) places: Arc<Semaphore>,
 }
 
 /// How rejections look.
@@ -114,7 +117,13 @@ impl<S: Forward> Service<Identified> for Gate<S> {
                 let clone = self.inner.clone();
                 let inner = std::mem::replace(&mut self.inner, clone);
                 let sending = send::send(Arc::clone(&self.parts), inner, phone, endpoint, request);
-                GateFuture::Send { sending: Detaching::new(sending, self.parts.tasks.clone()) }
+                GateFuture::Send {
+                    sending: Detaching::new(
+                        sending,
+                        self.parts.tasks.clone(),
+                        Arc::clone(&self.parts.places),
+                    ),
+                }
             }
             Route::Node(node) => {
                 let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));

@@ -1,7 +1,5 @@
 //! The answer to a send: read to its end, judged, and only then released.
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, response};
 use http_body::Frame;
@@ -21,68 +19,96 @@ use crate::telemetry::events::GraphErrorEvent;
 pub(super) const CAP: usize = 256 * 1024;
 
 /// An answer's body, as far as it was read.
-pub(super) enum Collected {
-    /// To its end.
-    Whole(Bytes, Option<HeaderMap>),
-    /// Beyond the cap: what was read, and the rest.
-    Long(VecDeque<Frame<Bytes>>, ResponseBody),
+pub(super) struct Collected {
+    data: Bytes,
+    end: End,
 }
 
-/// Reads an answer up to [`CAP`]. Fails if upstream breaks off or stalls before; then nothing of the answer is released.
-pub(super) async fn collect(mut body: ResponseBody) -> Result<Collected, ProxyError> {
-    let (mut frames, mut size, mut trailers) = (VecDeque::new(), 0, None);
-    while let Some(frame) = body.frame().await.transpose()? {
-        match frame.into_data() {
-            Ok(data) => {
-                size += data.len();
-                frames.push_back(data);
-            }
-            Err(frame) => trailers = frame.into_trailers().ok(),
+/// Why no more was read.
+enum End {
+    /// It is the whole body.
+    Whole(Option<HeaderMap>),
+    /// It is beyond the cap; this is the rest.
+    Long(ResponseBody),
+    /// Upstream broke off or stalled.
+    Broken(ProxyError),
+}
+
+/// Reads an answer up to [`CAP`].
+pub(super) async fn collect(mut body: ResponseBody) -> Collected {
+    let (mut first, mut more, mut trailers) = (Bytes::new(), BytesMut::new(), None);
+    let end = loop {
+        match body.frame().await {
+            None => break End::Whole(trailers),
+            Some(Err(error)) => break End::Broken(error),
+            Some(Ok(frame)) => match frame.into_data() {
+                // Nearly every answer is one frame, and is not copied.
+                Ok(data) if first.is_empty() => first = data,
+                Ok(data) => more.extend_from_slice(&data),
+                Err(frame) => trailers = frame.into_trailers().ok(),
+            },
         }
-        if size > CAP {
-            return Ok(Collected::Long(frames.into_iter().map(Frame::data).collect(), body));
-        }
-    }
-    let data = match frames.len() {
-        0 | 1 => frames.pop_front().unwrap_or_default(),
-        _ => {
-            let mut joined = BytesMut::with_capacity(size);
-            frames.iter().for_each(|data| joined.extend_from_slice(data));
-            joined.freeze()
+        if first.len() + more.len() > CAP {
+            break End::Long(body);
         }
     };
-    Ok(Collected::Whole(data, trailers))
+    let data = if more.is_empty() { first } else { [first, more.freeze()].concat().into() };
+    Collected { data, end }
 }
 
-/// Judges an answer, waits for what follows from it to be durable, and gives it back as it came.
+/// Judges an answer, waits for what follows from it to be durable, and gives it back as it came. One that broke off is
+/// judged too, for a 131031 in it is a 131031; but nothing of it is released.
 pub(super) async fn observe(
     parts: &Parts,
     head: response::Parts,
-    collected: Collected,
+    Collected { data, end }: Collected,
     endpoint: Endpoint,
     permit: Permit,
     credentials: &Credentials,
-) -> Response<ResponseBody> {
-    let (body, settling) = match collected {
-        Collected::Whole(data, trailers) => {
-            let settling = {
-                let plain = decoded(&head.headers, &data).await;
-                let answer = answer::read(&plain).unwrap_or_default();
-                judge(parts, &head, &answer, endpoint, permit, credentials)
-            };
-            (ResponseBody::collected(data, trailers), settling)
+) -> Result<Response<ResponseBody>, ProxyError> {
+    let settling = if let End::Long(_) = end {
+        permit.other()
+    } else {
+        let plain = decoded(&head.headers, &data).await;
+        // What is not what its Content-Encoding says may be plain.
+        let answer = answer::read(&plain).or_else(|| answer::read(&data));
+        match (&end, &answer) {
+            (End::Broken(_), Some(Answer { error: Some(error), .. })) if is_lock(error.code) => {}
+            // No answer: a trial is abandoned by it.
+            (End::Broken(error), _) => return Err(error.kind.into()),
+            _ => {}
         }
-        Collected::Long(first, rest) => (ResponseBody::resumed(first, rest), permit.other()),
+        match answer {
+            Some(answer) => judge(parts, &head, &answer, permit, credentials),
+            None if !head.status.is_success() => permit.other(),
+            None => {
+                credentials.learned(parts);
+                match endpoint {
+                    // A read receipt. A trial was looked at before, and is none.
+                    Endpoint::Messages if answer::is_acknowledgement(&plain) => {
+                        permit.no_send();
+                        Settling::default()
+                    }
+                    // Its success is opaque.
+                    Endpoint::MessagesEncrypted => permit.accepted(std::iter::empty()),
+                    Endpoint::Messages | Endpoint::MarketingMessages => permit.other(),
+                }
+            }
+        }
     };
     settling.await;
-    Response::from_parts(head, body)
+    let body = match end {
+        End::Whole(trailers) => ResponseBody::collected(data, trailers),
+        End::Long(rest) => ResponseBody::resumed([Frame::data(data)].into(), rest),
+        End::Broken(error) => return Err(error),
+    };
+    Ok(Response::from_parts(head, body))
 }
 
 fn judge(
     parts: &Parts,
     head: &response::Parts,
     answer: &Answer<'_>,
-    endpoint: Endpoint,
     permit: Permit,
     credentials: &Credentials,
 ) -> Settling {
@@ -91,11 +117,6 @@ fn judge(
             return permit.other();
         }
         credentials.learned(parts);
-        if answer.wamids.is_empty() && endpoint == Endpoint::Messages {
-            // `{"success":true}`: a read receipt. A trial was looked at before, and is none.
-            permit.no_send();
-            return Settling::default();
-        }
         return permit.accepted(answer.wamids.iter().map(AsRef::as_ref));
     };
     parts.telemetry.emit(GraphErrorEvent(error.code));
@@ -106,6 +127,99 @@ fn judge(
     credentials.learned(parts);
     // `(#131031) Business Account locked`: the number is said already.
     let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
-    let text = title.to_owned();
-    permit.locked(error.code, text, error.fbtrace_id.as_deref().map(str::to_owned))
+    permit.locked(error.code, cut(title), error.fbtrace_id.as_deref().map(cut))
+}
+
+/// The most of a text of Meta's that is kept, shown and logged, in characters.
+const MOST_TEXT: usize = 512;
+
+fn cut(text: &str) -> String {
+    text.chars().take(MOST_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arc_swap::ArcSwap;
+    use http::{HeaderValue, StatusCode, Uri, header};
+    use tokio::sync::Semaphore;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::breakers::{Breakers, Settings};
+    use crate::clock::Clock;
+    use crate::error::ErrorKind;
+    use crate::graph::ids::PhoneNumberId;
+    use crate::prober::{TokenSettings, Tokens};
+    use crate::stack::Rejecting;
+    use crate::stack::own::RequestIds;
+    use crate::store::memory::Memory;
+    use crate::telemetry::{Scrape, Telemetry};
+
+    const LOCK: &[u8] = br#"{"error":{"message":"(#131031) Business Account locked","code":131031}}"#;
+    const ENDPOINT: Endpoint = Endpoint::Messages;
+
+    /// Observes one answer to a send of a closed phone; says what came of it, the phone's state, and the sends counted.
+    async fn after(
+        coding: Option<&'static str>,
+        data: &'static [u8],
+        end: End,
+    ) -> (Result<StatusCode, ErrorKind>, &'static str, bool) {
+        let phone = PhoneNumberId::parse("106540352242922").unwrap();
+        let telemetry = Telemetry::new();
+        let (breakers, ..) =
+            Breakers::open(Arc::new(Memory), Settings::default(), telemetry.clone(), Clock::System).unwrap();
+        let permit = breakers.admit_closed(phone).unwrap();
+        let parts = Parts {
+            breakers: breakers.clone(),
+            tokens: Arc::new(Tokens::new(TokenSettings { tokens: [].into(), borrow: true })),
+            telemetry: telemetry.clone(),
+            rejecting: ArcSwap::from_pointee(Rejecting { status: StatusCode::FORBIDDEN, retry_after: false }),
+            ids: Arc::new(RequestIds::new()),
+            tasks: TaskTracker::new(),
+            places: Arc::new(Semaphore::new(1)),
+        };
+        let credentials = Credentials { node: phone, uri: Uri::from_static("/1"), authorization: None };
+        let (mut head, ()) = Response::new(()).into_parts();
+        if let Some(coding) = coding {
+            head.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+        }
+        let collected = Collected { data: Bytes::from_static(data), end };
+        let answer = observe(&parts, head, collected, ENDPOINT, permit, &credentials).await;
+        let answer = answer.map(|answer| answer.status()).map_err(|error| error.kind);
+        let counted = telemetry.render(&Scrape::default());
+        let counted = counted.contains("sendfuse_sends_total{admission=\"forward\"} 1");
+        (answer, breakers.view(phone).state, counted)
+    }
+
+    #[tokio::test]
+    async fn a_lock_in_an_answer_that_broke_off_counts() {
+        let broken = || End::Broken(ErrorKind::UpstreamReset.into());
+        assert_eq!(after(None, LOCK, broken()).await, (Err(ErrorKind::UpstreamReset), "open", true));
+        let half = &LOCK[..LOCK.len() - 2];
+        assert_eq!(after(None, half, broken()).await, (Err(ErrorKind::UpstreamReset), "closed", true));
+    }
+
+    #[tokio::test]
+    async fn a_lock_under_a_wrong_coding_counts() {
+        for coding in ["gzip", "br", "deflate", "zstd", "compress"] {
+            let end = End::Whole(None);
+            assert_eq!(after(Some(coding), LOCK, end).await, (Ok(StatusCode::OK), "open", true), "{coding}");
+        }
+    }
+
+    #[tokio::test]
+    async fn only_an_acknowledgement_is_no_send() {
+        for (data, counted) in [
+            (&br#"{"success":true}"#[..], false),
+            (br#"{"success":false}"#, true),
+            (br#"{"messages":[{"id":"wamid.x"}]}"#, true),
+            (b"<html>", true),
+            (b"", true),
+        ] {
+            let expected = (Ok(StatusCode::OK), "closed", counted);
+            assert_eq!(after(None, data, End::Whole(None)).await, expected, "{data:?}");
+        }
+    }
 }

@@ -105,7 +105,7 @@ impl Witness {
                 self.is_news(event);
                 self.entered = step.generation;
                 self.led_by = match event {
-                    Event::Proof { about } if state == Shown::HalfOpen => about.key(),
+                    Event::Proof { about, .. } if state == Shown::HalfOpen => about.key(),
                     _ => None,
                 };
             }
@@ -118,7 +118,7 @@ impl Witness {
 
     /// What is older than the state never moves it; but the message that led to half-open may lead back.
     fn is_news(&self, event: &Event) {
-        if let Event::Lock { about, .. } | Event::Proof { about } = event
+        if let Event::Lock { about, .. } | Event::Proof { about, .. } = event
             && let About::Send { generation, key } = about
         {
             let refutes = key.is_some() && *key == self.led_by;
@@ -192,7 +192,7 @@ pub(super) fn recovery_is_possible(breaker: &Breaker, world: &World) {
                 let lease = breaker.begin_trial(cx.now, cx.policy).unwrap();
                 let about = About::Send { generation, key: keys.first().copied() };
                 breaker.apply(Event::TrialAccepted { lease, generation, keys }, &cx);
-                breaker.apply(Event::Proof { about }, &cx);
+                breaker.apply(Event::Proof { about, sent: true }, &cx);
             }
             _ => match probe.take() {
                 Some(lease) => drop(breaker.apply(Event::Probed { lease, health: clear() }, &cx)),
