@@ -121,6 +121,24 @@ async fn an_idle_connection_outlives_header_timeout_but_not_idle_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_http2_answer_that_nobody_asks_for_ends_its_connection() {
+    let (upstream, connections) = piped();
+    tokio::spawn(answer_all(connections));
+    let (mut app, task) = connected(upstream, &CancellationToken::new());
+    // Settings with a window of nothing for each stream, and `GET http://x/`.
+    let window = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\0";
+    let get = b"\0\0\x06\x01\x05\0\0\0\x01\x82\x86\x84\x41\x01x";
+    app.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &window[..], get].concat()).await.unwrap();
+    let start = Instant::now();
+    let mut answer = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(3600), app.read_to_end(&mut answer)).await;
+    closed.expect("closes").unwrap();
+    assert!((75..=85).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
+    assert!(!answer.ends_with(b"{}"));
+    task.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn stop_closes_an_idle_connection_and_lets_an_open_request_end() {
     let (upstream, mut connections) = piped();
     let stop = CancellationToken::new();

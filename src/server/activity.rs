@@ -21,6 +21,9 @@ const IDLE: u8 = 1;
 /// Between requests; a part of the next head has arrived.
 const RECEIVING: u8 = 2;
 
+/// Writes of no more than this are HTTP/2 talking of itself (pings, settings): they move no answer.
+const CONTROL: usize = 64;
+
 /// Notes about one connection.
 ///
 /// They are read once per tick and none guards other data, so `Relaxed` is enough.
@@ -35,6 +38,11 @@ pub(super) struct Activity {
     since: AtomicU64,
     /// Milliseconds after `start` since which the peer takes no bytes; 0 if it does.
     blocked: AtomicU64,
+    /// Answers that have something for the peer, which does not ask for it. Over HTTP/2 a window of nothing is enough for
+    /// that; the socket does not show it.
+    unread: AtomicUsize,
+    /// Milliseconds after `start` at which such an answer last got something, or the peer took bytes.
+    moved: AtomicU64,
     http2: AtomicBool,
 }
 
@@ -57,6 +65,8 @@ impl Activity {
             quiet: AtomicU8::new(FRESH),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            unread: AtomicUsize::new(0),
+            moved: AtomicU64::new(0),
             http2: AtomicBool::new(false),
         }
     }
@@ -67,7 +77,7 @@ impl Activity {
         if http2 && !self.http2.load(Ordering::Relaxed) {
             self.http2.store(true, Ordering::Relaxed);
         }
-        InFlight(Arc::clone(self))
+        InFlight { activity: Arc::clone(self), unread: false }
     }
 
     /// What is to be done now, and if nothing, when to ask again: at the latest after `header`, because what goes on may
@@ -75,9 +85,13 @@ impl Activity {
     pub(super) fn due(&self, header: Duration, idle: Duration) -> Due {
         let now = Instant::now();
         let next = now + header;
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        if in_flight > 0 {
             let blocked = self.blocked.load(Ordering::Relaxed);
-            return if blocked != 0 && self.at(blocked) + idle <= now { Due::Close } else { Due::At(next) };
+            let is_blocked = blocked != 0 && self.at(blocked) + idle <= now;
+            let is_unread = self.unread.load(Ordering::Relaxed) >= in_flight
+                && self.at(self.moved.load(Ordering::Relaxed)) + idle <= now;
+            return if is_blocked || is_unread { Due::Close } else { Due::At(next) };
         }
         let quiet = self.quiet.load(Ordering::Relaxed);
         // Over HTTP/2 bytes between requests are pings and window updates, not a head that comes in pieces.
@@ -99,7 +113,11 @@ impl Activity {
         }
     }
 
-    fn wrote(&self, pending: bool) {
+    fn wrote(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(bytes)) if *bytes > CONTROL) {
+            self.moved.store(self.now(), Ordering::Relaxed);
+        }
+        let pending = written.is_pending();
         let blocked = self.blocked.load(Ordering::Relaxed);
         if pending && blocked == 0 {
             self.blocked.store(self.now().max(1), Ordering::Relaxed);
@@ -119,13 +137,37 @@ impl Activity {
 
 /// A request whose answer is not finished.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<Activity>);
+pub(super) struct InFlight {
+    activity: Arc<Activity>,
+    unread: bool,
+}
+
+impl InFlight {
+    /// The answer has given something, and the peer is to take it.
+    pub(super) fn gave(&mut self) {
+        self.activity.moved.store(self.activity.now(), Ordering::Relaxed);
+        if !self.unread {
+            self.unread = true;
+            self.activity.unread.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The peer has taken it and there is room for more: if nothing comes now, that is not the peer's doing.
+    pub(super) fn asked(&mut self) {
+        if self.unread {
+            self.unread = false;
+            self.activity.unread.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.since.store(self.0.now(), Ordering::Relaxed);
-        self.0.quiet.store(IDLE, Ordering::Relaxed);
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.asked();
+        let activity = &self.activity;
+        activity.since.store(activity.now(), Ordering::Relaxed);
+        activity.quiet.store(IDLE, Ordering::Relaxed);
+        activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -158,7 +200,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write(cx, data);
-        self.activity.wrote(result.is_pending());
+        self.activity.wrote(&result);
         result
     }
 
@@ -168,7 +210,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         data: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.io).poll_write_vectored(cx, data);
-        self.activity.wrote(result.is_pending());
+        self.activity.wrote(&result);
         result
     }
 
@@ -245,12 +287,37 @@ mod tests {
         let request = activity.begin(false);
         advance(Duration::from_secs(3600)).await;
         assert!(matches!(due(&activity), Due::At(_)));
-        activity.wrote(true);
+        activity.wrote(&Poll::Pending);
         advance(IDLE_FOR).await;
         assert_eq!(due(&activity), Due::Close);
-        activity.wrote(false);
+        activity.wrote(&Poll::Ready(Ok(1)));
         assert!(matches!(due(&activity), Due::At(_)));
         drop(request);
+        assert!(matches!(due(&activity), Due::At(_)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_not_asked_for_has_a_deadline_unless_something_else_moves() {
+        let activity = Arc::new(Activity::new());
+        let (mut one, mut other) = (activity.begin(true), activity.begin(true));
+        one.gave();
+        advance(IDLE_FOR).await;
+        assert!(matches!(due(&activity), Due::At(_)), "the other waits for upstream");
+        other.gave();
+        advance(IDLE_FOR - Duration::from_secs(1)).await;
+        assert!(matches!(due(&activity), Due::At(_)));
+        // A ping is no sign of reading, data is.
+        activity.wrote(&Poll::Ready(Ok(17)));
+        advance(Duration::from_secs(1)).await;
+        assert_eq!(due(&activity), Due::Close);
+        activity.wrote(&Poll::Ready(Ok(16_384)));
+        assert!(matches!(due(&activity), Due::At(_)));
+        other.asked();
+        advance(IDLE_FOR * 10).await;
+        assert!(matches!(due(&activity), Due::At(_)), "it was asked for, and waits for upstream");
+        drop(other);
+        assert_eq!(due(&activity), Due::Close);
+        drop(one);
         assert!(matches!(due(&activity), Due::At(_)));
     }
 }

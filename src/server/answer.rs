@@ -62,8 +62,9 @@ where
         let this = self.project();
         let response = ready!(this.answer.poll(cx))?;
         let declared = if *this.http2 { None } else { declared_length(&response) };
-        let in_flight = this.in_flight.take();
-        Poll::Ready(Ok(response.map(|body| CountedBody { body, declared, _in_flight: in_flight })))
+        let mut in_flight = this.in_flight.take();
+        in_flight.iter_mut().for_each(InFlight::gave);
+        Poll::Ready(Ok(response.map(|body| CountedBody { body, declared, in_flight })))
     }
 }
 
@@ -82,7 +83,7 @@ pin_project! {
         #[pin]
         body: B,
         declared: Option<u64>,
-        _in_flight: Option<InFlight>,
+        in_flight: Option<InFlight>,
     }
 }
 
@@ -94,7 +95,13 @@ impl<B: Body> Body for CountedBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        self.project().body.poll_frame(cx)
+        let this = self.project();
+        this.in_flight.iter_mut().for_each(InFlight::asked);
+        let frame = ready!(this.body.poll_frame(cx));
+        if frame.is_some() {
+            this.in_flight.iter_mut().for_each(InFlight::gave);
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -8,7 +8,7 @@
 //! - [`Options::idle_timeout`] between requests, 75 s as in nginx: longer than the clients' pools keep a connection, so
 //!   that it is they who close it. A request that meets a closing connection is lost, and a POST is not repeated. Then
 //!   the connection is shut down gracefully: HTTP/2 says GOAWAY, a request that arrives at that moment is answered.
-//! - the same for an answer that the app does not read on.
+//! - the same for an answer that the app does not read on, whether it leaves it in the socket or gives it no window.
 //!
 //! *Half-close*: an app that shuts down its sending side before it has the answer counts as gone, as in nginx. This is how
 //! a hung-up app is noticed at all while upstream is silent; no HTTP client does it and waits.
