@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
 use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens};
+use crate::server::descriptors::Shares;
 use crate::server::{self, BindError, CertsError, Listener, Options, TlsCerts};
 use crate::stack::{Rejecting, SendPath};
 use crate::store::embedded::{Embedded, OpenError};
@@ -273,17 +274,27 @@ impl App {
             Some(tls) => Some(Arc::new(TlsCerts::load(&tls.cert, &tls.key)?)),
             None => None,
         };
+        let wanted = config.proxy.max_connections;
+        let shares = Shares::of_this_process(wanted);
+        if shares.sends < wanted {
+            tracing::info!(
+                wanted,
+                possible = shares.sends,
+                "proxy.max_connections takes more open files than this process may have (ulimit -n, LimitNOFILE)"
+            );
+        }
         let send = Options {
             tls,
             header_timeout: config.proxy.header_timeout,
-            max_connections: config.proxy.max_connections,
+            max_connections: shares.sends,
             drain_timeout: config.proxy.drain_timeout,
             ..Options::default()
         };
-        let other = Options { tls: None, ..send.clone() };
+        let other = |max_connections| Options { tls: None, max_connections, ..send.clone() };
+        let (for_webhooks, for_admin) = (other(shares.webhooks), other(shares.admin));
         let proxy = (server::bind(config.proxy.listen).await?, send);
-        let webhook = (server::bind(config.webhook.listen).await?, other.clone());
-        let admin = (server::bind(config.admin.listen).await?, other);
+        let webhook = (server::bind(config.webhook.listen).await?, for_webhooks);
+        let admin = (server::bind(config.admin.listen).await?, for_admin);
         let (store, disk) = open_store(&config)?;
         let (wired, tasks) = Wired::new(config, upstream, store, Telemetry::new(), Clock::System)?;
         Ok(Self { wired, tasks, proxy, webhook, admin, disk })

@@ -23,7 +23,7 @@ pub enum ErrorKind {
     TooLarge,
     /// The request is for another host, or for a tunnel: sendfuse is no open proxy.
     Misdirected,
-    /// The app broke its request off, or stalled in the middle of it.
+    /// The app broke its request off, stalled in the middle of it, or framed it in a way that can be misread.
     BadRequest,
     /// A fault of our own.
     Internal,
@@ -69,7 +69,7 @@ impl ErrorKind {
             Self::UpstreamTls => "sendfuse could not verify the Graph API's certificate; nothing was sent",
             Self::TooLarge => "the request is larger than sendfuse accepts",
             Self::Misdirected => "sendfuse forwards to the Graph API only; it is no proxy for other hosts",
-            Self::BadRequest => "the request broke off or stalled before its end",
+            Self::BadRequest => "the request broke off, stalled, or has transfer codings beside chunked",
             Self::Internal => "a fault inside sendfuse",
         }
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 mod commands;
 mod containment;
+mod crowds;
 mod durability;
 mod protocols;
 mod reload;

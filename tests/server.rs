@@ -364,6 +364,25 @@ async fn a_pooled_connection_that_upstream_closed_is_not_used() {
 }
 
 #[tokio::test]
+async fn a_body_that_two_readers_could_frame_in_two_ways_is_refused() {
+    let origin = origin(Options::default(), |_| async { Response::new(ResponseBody::full("{}")) }).await;
+    let proxy = proxy(upstream_at(origin.addr), Options::default()).await;
+    for (codings, status) in [
+        ("Transfer-Encoding: Chunked", 200),
+        ("Transfer-Encoding: gzip, chunked", 400),
+        ("Transfer-Encoding: chunked, chunked", 400),
+        ("Transfer-Encoding: identity\r\nTransfer-Encoding: chunked", 400),
+        ("Transfer-Encoding: x\r\nTransfer-Encoding: chunked", 400),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", 400),
+        ("Transfer-Encoding: chunked, identity", 400),
+    ] {
+        let head = format!("POST /1/media HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{codings}\r\n\r\n");
+        let answer = raw(proxy.addr, format!("{head}3\r\nabc\r\n0\r\n\r\n").as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{codings}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn it_is_no_open_proxy() {
     let origin = origin(Options::default(), |_| async { Response::new(ResponseBody::full("{}")) }).await;
     let proxy = proxy(upstream_at(origin.addr), Options::default()).await;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::problem::Problem;
 use crate::breakers::OrderKind;
@@ -17,6 +18,8 @@ pub(crate) const MAX_REASON_CHARS: usize = 500;
 /// The longest name of an actor, in characters.
 pub(crate) const MAX_BY_CHARS: usize = 100;
 const MAX_BODY_BYTES: usize = 16 * 1024;
+/// How long an order's body may take.
+const TIME_TO_READ: Duration = Duration::from_secs(10);
 /// Who gives an order that does not say by whom it is.
 const UNNAMED: &str = "operator";
 
@@ -77,13 +80,14 @@ struct Written {
 /// Reads the body of an order, up to a bound. Its content type does not matter: what a stranger's page could post without
 /// asking comes with a foreign `Origin`, and is refused for that.
 pub(super) async fn read(action: Action, body: Body) -> Result<Wish, Problem> {
-    let bytes = match Limited::new(body, MAX_BODY_BYTES).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let bytes = match timeout(TIME_TO_READ, Limited::new(body, MAX_BODY_BYTES).collect()).await {
+        Err(_) => return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "the body came too slowly")),
+        Ok(Ok(collected)) => collected.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let detail = format!("an order has at most {MAX_BODY_BYTES} bytes");
             return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail));
         }
-        Err(_) => return Err(Problem::bad_request("the body broke off")),
+        Ok(Err(_)) => return Err(Problem::bad_request("the body broke off")),
     };
     check(action, &bytes)
 }
@@ -130,4 +134,21 @@ fn trimmed(text: Option<String>) -> Option<String> {
 
 fn no_reason() -> Problem {
     Problem::bad_request("an order needs a reason: {\"reason\":\"…\"}")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::response::IntoResponse;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stalls_is_given_up() {
+        let never = futures_util::stream::pending::<Result<http_body::Frame<Bytes>, std::io::Error>>();
+        let began = tokio::time::Instant::now();
+        let given_up = read(Action::Probe, Body::new(StreamBody::new(never))).await;
+        assert_eq!(given_up.unwrap_err().into_response().status(), StatusCode::REQUEST_TIMEOUT);
+        assert_eq!(began.elapsed(), TIME_TO_READ);
+    }
 }

@@ -10,7 +10,7 @@ use super::exit;
 use super::signals::Signals;
 use crate::app::{Addresses, App, StartError, Wired, store_file};
 use crate::config::{self, Config, LogFormat, Problems, Watcher};
-use crate::server::{Pair, TlsCerts};
+use crate::server::{Pair, TlsCerts, descriptors};
 use crate::telemetry::logs::{self, Format};
 
 /// Validates the configuration and prints what is in force, without secrets.
@@ -48,6 +48,7 @@ pub(super) async fn run(file: Option<&Path>, out: &mut dyn Write, err: &mut dyn 
     if let Err(error) = logs::init(format, filter.as_deref()) {
         return fail(&error, exit::USAGE, err);
     }
+    descriptors::raise();
     let app = match App::start(config.clone()).await {
         Ok(app) => app,
         Err(error) if error.is_the_configurations() => return fail(&error, exit::USAGE, err),

@@ -38,7 +38,7 @@ pub enum Endpoint {
 /// Classifies a request by its path (without query) as it came. It is matched as normalised: percent-encoding is undone
 /// once, an empty segment is not there, `.` and `..` are followed, and an encoded slash is a letter like any other.
 ///
-/// Case of the edge and the version is ignored. Whether Graph does so is not established; but a POST on
+/// Case of the method, the edge and the version is ignored. Whether Graph does so is not established; but a POST on
 /// `/{id}/MESSAGES` is either a send or a call that Meta refuses as unknown, so no call that could succeed as
 /// something else is ever taken for a send, and no spelling evades an open breaker.
 ///
@@ -69,7 +69,9 @@ fn classify<'p>(method: &Method, mut segments: impl Iterator<Item = &'p [u8]>) -
         return Route::Other;
     };
     match (segments.next().and_then(endpoint), segments.next()) {
-        (Some(endpoint), None) if method == Method::POST => Route::Send { phone, endpoint },
+        (Some(endpoint), None) if method.as_str().eq_ignore_ascii_case("POST") => {
+            Route::Send { phone, endpoint }
+        }
         _ => Route::Node(phone),
     }
 }
@@ -214,6 +216,18 @@ mod tests {
                 "/V23.0/{id}/Messages",
             ],
         );
+    }
+
+    #[test]
+    fn a_method_in_another_case_is_a_send_too() {
+        for method in ["post", "Post", "pOST"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            assert_eq!(
+                route(&method, "/v23.0/106540352242922/messages"),
+                send(Endpoint::Messages),
+                "{method}"
+            );
+        }
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::error::BoxError;
 mod activity;
 mod answer;
 mod connection;
+pub mod descriptors;
 mod target;
 mod tls;
 

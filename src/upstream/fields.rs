@@ -16,10 +16,16 @@ use http::header::{
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
+/// Whether a request's body is framed in the one way that everybody reads alike: by its length, or by one `chunked`.
+pub(super) fn is_plainly_framed(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    codings.next().is_none_or(|coding| is(coding, b"chunked")) && codings.next().is_none()
+}
+
 /// Takes one hop's fields from a request.
 ///
-/// `Transfer-Encoding` stays: the server has checked that it ends in `chunked`, and the client that writes the body again
-/// frames it by this field (or drops it, over HTTP/2).
+/// `Transfer-Encoding` stays: it is `chunked` (see [`is_plainly_framed`]), and the client that writes the body again frames it
+/// by this field (or drops it, over HTTP/2).
 pub(crate) fn clean_request(headers: &mut HeaderMap) {
     clean(headers);
     headers.remove(PROXY_AUTHORIZATION);

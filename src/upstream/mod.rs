@@ -11,6 +11,8 @@
 //! - the place of a repeated field among *other* names: values of one name keep their order, and stand together;
 //! - informational answers (1xx): `100 Continue` is given to the app by our own server when upstream's connection begins to
 //!   read the body, others end here;
+//! - transfer codings beside `chunked`: the server undoes only that one, and a peer that reads the list in another way would
+//!   take the body for the next request; they are answered 400;
 //! - over HTTP/1.1, trailers that no `Trailer` field announces, or that the app did not ask for by `TE: trailers`.
 
 use std::fmt;
@@ -158,6 +160,9 @@ impl Upstream {
         let Some(uri) = self.target(request.uri()) else {
             return Sending::failed(ErrorKind::Misdirected);
         };
+        if !fields::is_plainly_framed(request.headers()) {
+            return Sending::failed(ErrorKind::BadRequest);
+        }
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
         fields::clean_request(request.headers_mut());

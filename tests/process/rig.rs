@@ -120,7 +120,21 @@ impl Scene {
 
     pub(super) async fn run_with(&self, environment: &[(&str, &str)]) -> Sendfuse {
         let config = self.file("sendfuse.toml");
-        let sendfuse = Sendfuse::start(&["run", "--config", config.to_str().unwrap()], environment).await;
+        let run = command(&["run", "--config", config.to_str().unwrap()], environment);
+        self.started(run).await
+    }
+
+    /// As [`Scene::run`], with no more than so many open files.
+    pub(super) async fn run_with_open_files(&self, limit: u32) -> Sendfuse {
+        let config = self.file("sendfuse.toml");
+        let run = format!("ulimit -n {limit} && exec \"$0\" run --config \"$1\"");
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &run, env!("CARGO_BIN_EXE_sendfuse"), config.to_str().unwrap()]);
+        self.started(alone(shell, &[])).await
+    }
+
+    async fn started(&self, run: Command) -> Sendfuse {
+        let sendfuse = Sendfuse::start(run).await;
         self.meta.set_webhook_url(Some(format!("http://{}/webhook", sendfuse.webhook)));
         sendfuse
     }
@@ -140,8 +154,13 @@ impl Scene {
 
 fn command(arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sendfuse"));
+    command.args(arguments);
+    alone(command, environment)
+}
+
+fn alone(mut command: Command, environment: &[(&str, &str)]) -> Command {
     // What is set around the tests is none of their business.
-    command.args(arguments).env_clear().envs(environment.iter().copied());
+    command.env_clear().envs(environment.iter().copied());
     command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
@@ -173,8 +192,7 @@ pub(super) struct Sendfuse {
 }
 
 impl Sendfuse {
-    async fn start(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let mut command = command(arguments, environment);
+    async fn start(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let out = Stream::of(child.stdout.take().unwrap());
         let log = Stream::of(child.stderr.take().unwrap());

@@ -3,59 +3,141 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
 
 use crate::body::RequestBody;
 use crate::error::{ErrorKind, ProxyError};
 
-/// The most bytes that are read ahead: far more than any send has. A read receipt has some hundred.
-const CAP: usize = 1024 * 1024;
+/// The most bytes that are read ahead and kept. A read receipt has some hundred; what is longer is a send.
+const KEPT: usize = 64 * 1024;
 
-/// How long the app may take for them.
+/// The most bytes of a rejected body that are still read, and thrown away: far more than any send has.
+const DRAINED: usize = 1024 * 1024;
+
+/// How long the app may take for all of them.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body whose beginning was read.
-pub(super) struct Ahead {
-    frames: VecDeque<Frame<Bytes>>,
-    rest: Option<Incoming>,
+///
+/// Its bytes lie together, however small the pieces were in which they came: a frame costs a hundred bytes beside its own.
+pub(super) struct Ahead<B = Incoming> {
+    data: BytesMut,
+    trailers: Option<Frame<Bytes>>,
+    rest: Option<B>,
+    until: Instant,
 }
 
-impl Ahead {
-    /// Reads up to [`CAP`] bytes. Fails if the app breaks off or stalls.
-    pub(super) async fn read(body: Incoming) -> Result<Self, ProxyError> {
-        match tokio::time::timeout(PATIENCE, Self::frames(body)).await {
-            Ok(read) => read.map_err(|error| ProxyError::new(ErrorKind::BadRequest, error)),
+impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
+    /// Reads up to [`KEPT`] bytes and a frame. Fails if the app breaks off or stalls.
+    pub(super) async fn read(body: B) -> Result<Self, ProxyError>
+    where
+        B::Error: std::error::Error + Send + Sync + 'static,
+    {
+        let until = Instant::now() + PATIENCE;
+        let mut ahead = Self { data: BytesMut::new(), trailers: None, rest: None, until };
+        match timeout_at(until, ahead.fill(body)).await {
+            Ok(Ok(())) => Ok(ahead),
+            Ok(Err(error)) => Err(ProxyError::new(ErrorKind::BadRequest, error)),
             Err(stalled) => Err(ProxyError::new(ErrorKind::BadRequest, stalled)),
         }
     }
 
-    async fn frames(mut body: Incoming) -> Result<Self, hyper::Error> {
-        let (mut frames, mut size) = (VecDeque::new(), 0);
-        while size < CAP {
-            let Some(frame) = body.frame().await.transpose()? else {
-                return Ok(Self { frames, rest: None });
-            };
-            size += frame.data_ref().map_or(0, Bytes::len);
-            frames.push_back(frame);
+    async fn fill(&mut self, mut body: B) -> Result<(), B::Error> {
+        while self.data.len() < KEPT {
+            let Some(frame) = body.frame().await.transpose()? else { return Ok(()) };
+            match frame.into_data() {
+                Ok(data) => self.data.extend_from_slice(&data),
+                Err(trailers) => self.trailers = Some(trailers),
+            }
         }
-        let rest = (!body.is_end_stream()).then_some(body);
-        Ok(Self { frames, rest })
+        self.rest = (!body.is_end_stream()).then_some(body);
+        Ok(())
     }
 
     /// The whole body, if it is not longer than what is read ahead.
-    pub(super) fn whole(&self) -> Option<Vec<u8>> {
-        self.rest.is_none().then(|| {
-            let data: Vec<&[u8]> =
-                self.frames.iter().filter_map(Frame::data_ref).map(AsRef::as_ref).collect();
-            data.concat()
-        })
+    pub(super) fn whole(&self) -> Option<&[u8]> {
+        self.rest.is_none().then_some(&*self.data)
     }
 
+    /// Reads on, up to [`DRAINED`] bytes and no longer than the app has altogether, and keeps nothing: an answer that finds
+    /// unread bytes ends its connection.
+    pub(super) async fn drain(self) {
+        let Some(mut rest) = self.rest else { return };
+        let mut size = self.data.len();
+        drop(self.data);
+        let drained = async {
+            while size < DRAINED
+                && let Some(Ok(frame)) = rest.frame().await
+            {
+                size += frame.data_ref().map_or(0, Bytes::len);
+            }
+        };
+        // Who stalls here is told of the rejection all the same.
+        let _ = timeout_at(self.until, drained).await;
+    }
+}
+
+impl Ahead {
     /// The body as it came, to be forwarded.
     pub(super) fn replay(self) -> RequestBody {
-        RequestBody::replay(self.frames, self.rest)
+        let data = (!self.data.is_empty()).then(|| Frame::data(self.data.freeze()));
+        let first: VecDeque<_> = data.into_iter().chain(self.trailers).collect();
+        RequestBody::replay(first, self.rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// A body in pieces; says how many are left by its stream.
+    fn pieces(sizes: Vec<usize>) -> impl Body<Data = Bytes, Error = io::Error> + Unpin {
+        let frames = sizes.into_iter().map(|size| Ok(Frame::data(Bytes::from(vec![b'x'; size]))));
+        StreamBody::new(stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn many_small_pieces_cost_no_more_than_a_large_one() {
+        let ahead = Ahead::read(pieces(vec![1; KEPT - 1])).await.unwrap();
+        assert_eq!(ahead.whole().unwrap().len(), KEPT - 1);
+        assert!(ahead.data.capacity() <= 2 * KEPT, "{}", ahead.data.capacity());
+    }
+
+    #[tokio::test]
+    async fn no_more_is_kept_than_is_needed() {
+        let ahead = Ahead::read(pieces(vec![1024; 10 * KEPT / 1024])).await.unwrap();
+        assert_eq!(ahead.data.len(), KEPT);
+        assert!(ahead.whole().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rejected_body_is_drained_to_a_bound_and_for_a_time() {
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        let given = Arc::new(AtomicUsize::new(0));
+        let endless = stream::repeat_with({
+            let given = Arc::clone(&given);
+            move || {
+                given.fetch_add(1024, Ordering::Relaxed);
+                Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[b'x'; 1024])))
+            }
+        });
+        Ahead::read(StreamBody::new(endless)).await.unwrap().drain().await;
+        assert_eq!(given.load(Ordering::Relaxed), DRAINED);
+
+        let began = Instant::now();
+        let stalls = stream::iter([Ok::<_, io::Error>(Frame::data(Bytes::from(vec![0; KEPT])))]);
+        let stalls = StreamBody::new(futures_util::StreamExt::chain(stalls, stream::pending()));
+        Ahead::read(stalls).await.unwrap().drain().await;
+        assert_eq!(began.elapsed(), PATIENCE);
     }
 }

@@ -72,8 +72,7 @@ async fn look_closer(
     let (head, body) = request.into_parts();
     let ahead = Ahead::read(body).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    if endpoint == Endpoint::Messages
-        && ahead.whole().is_some_and(|body| is_read_receipt(content_type, &body))
+    if endpoint == Endpoint::Messages && ahead.whole().is_some_and(|body| is_read_receipt(content_type, body))
     {
         return Ok(Looked::Pass(Request::from_parts(head, ahead.replay()), credentials));
     }
@@ -81,7 +80,10 @@ async fn look_closer(
         Gate::Forward(permit) => {
             Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
         }
-        Gate::Reject(rejection) => Looked::Rejected(reject(parts, &rejection)),
+        Gate::Reject(rejection) => {
+            ahead.drain().await;
+            Looked::Rejected(reject(parts, &rejection))
+        }
     })
 }
 
