@@ -276,13 +276,6 @@ impl App {
         };
         let wanted = config.proxy.max_connections;
         let shares = Shares::of_this_process(wanted);
-        if shares.sends < wanted {
-            tracing::info!(
-                wanted,
-                possible = shares.sends,
-                "proxy.max_connections takes more open files than this process may have (ulimit -n, LimitNOFILE)"
-            );
-        }
         let send = Options {
             tls,
             header_timeout: config.proxy.header_timeout,
@@ -297,6 +290,14 @@ impl App {
         let admin = (server::bind(config.admin.listen).await?, for_admin);
         let (store, disk) = open_store(&config)?;
         let (wired, tasks) = Wired::new(config, upstream, store, Telemetry::new(), Clock::System)?;
+        // Now that nothing else can fail: a start that fails says why in one line.
+        if shares.sends < wanted {
+            tracing::info!(
+                wanted,
+                possible = shares.sends,
+                "proxy.max_connections takes more open files than this process may have (ulimit -n, LimitNOFILE)"
+            );
+        }
         Ok(Self { wired, tasks, proxy, webhook, admin, disk })
     }
 
