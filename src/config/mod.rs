@@ -97,7 +97,7 @@ pub struct Upstream {
     pub ca_file: Option<PathBuf>,
     /// For name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// From the request's end to the head of the response.
+    /// The longest silence in either direction.
     pub response_timeout: Duration,
     /// The version to speak.
     pub http: HttpVersion,
