@@ -19,8 +19,6 @@ pub enum ErrorKind {
     UpstreamReset,
     /// Upstream's certificate was refused, or the handshake failed. Nothing was sent.
     UpstreamTls,
-    /// The request is larger than what is accepted here.
-    TooLarge,
     /// The request is for another host, or for a tunnel: sendfuse is no open proxy.
     Misdirected,
     /// The app broke its request off, stalled in the middle of it, or framed it in a way that can be misread.
@@ -37,7 +35,6 @@ impl ErrorKind {
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamReset => "upstream_reset",
             Self::UpstreamTls => "upstream_tls",
-            Self::TooLarge => "too_large",
             Self::Misdirected => "misdirected",
             Self::BadRequest => "bad_request",
             Self::Internal => "internal",
@@ -49,7 +46,6 @@ impl ErrorKind {
         match self {
             Self::UpstreamUnreachable | Self::UpstreamReset | Self::UpstreamTls => 502,
             Self::UpstreamTimeout => 504,
-            Self::TooLarge => 413,
             Self::Misdirected => 421,
             Self::BadRequest => 400,
             Self::Internal => 500,
@@ -67,7 +63,6 @@ impl ErrorKind {
                 "the connection to the Graph API broke before its answer was whole; if this was a send, its outcome is unknown"
             }
             Self::UpstreamTls => "sendfuse could not verify the Graph API's certificate; nothing was sent",
-            Self::TooLarge => "the request is larger than sendfuse accepts",
             Self::Misdirected => "sendfuse forwards to the Graph API only; it is no proxy for other hosts",
             Self::BadRequest => "the request broke off, stalled, or has transfer codings beside chunked",
             Self::Internal => "a fault inside sendfuse",

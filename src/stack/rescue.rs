@@ -163,7 +163,7 @@ mod tests {
     #[tokio::test]
     async fn every_error_is_whole_and_in_graphs_shape() {
         use ErrorKind::{
-            BadRequest, Internal, Misdirected, TooLarge, UpstreamReset, UpstreamTimeout, UpstreamTls,
+            BadRequest, Internal, Misdirected, UpstreamReset, UpstreamTimeout, UpstreamTls,
             UpstreamUnreachable,
         };
         for kind in [
@@ -171,7 +171,6 @@ mod tests {
             UpstreamTimeout,
             UpstreamReset,
             UpstreamTls,
-            TooLarge,
             BadRequest,
             Misdirected,
             Internal,
