@@ -35,7 +35,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::events::{StoreEvent, WebhookEvent};
 use crate::telemetry::{Scrape, Telemetry};
 use crate::upstream::{HttpVersion, SetupError, Upstream, UpstreamOptions};
-use crate::webhook::{CaFileError, Relay, WebhookService, WebhookSettings};
+use crate::webhook::{Relay, WebhookService, WebhookSettings};
 
 /// Why sendfuse did not start. One line each, for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +49,6 @@ pub enum StartError {
     /// The way to upstream cannot be set up.
     #[error(transparent)]
     Upstream(#[from] SetupError),
-    /// The authorities for the relay cannot be read.
-    #[error(transparent)]
-    Relay(#[from] CaFileError),
     /// The data directory cannot be used, or its file is damaged.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -103,3 +103,15 @@ impl std::error::Error for ProxyError {
         self.source.as_ref().map(|source| &**source as _)
     }
 }
+
+/// An error and all that lies beneath it, for the log.
+pub fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words.push_str(": ");
+        words.push_str(&error.to_string());
+        cause = error.source();
+    }
+    words
+}

@@ -20,7 +20,10 @@ pub struct Filter {
 }
 
 /// The states that the admin API and the metrics show.
-pub const SHOWN_STATES: [&str; 5] = ["closed", "open", "half_open", "forced_open", "bypassed"];
+pub const SHOWN_STATES: [&str; 5] = {
+    let [closed, open, half_open, forced_open, bypassed] = Shown::ALL;
+    [closed.name(), open.name(), half_open.name(), forced_open.name(), bypassed.name()]
+};
 
 /// A snapshot for the metrics.
 #[derive(Clone, Debug, Default)]

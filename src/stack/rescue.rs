@@ -18,7 +18,7 @@ use tower::{Layer, Service};
 
 use super::own::{JSON, RequestIds};
 use crate::body::ResponseBody;
-use crate::error::{ErrorKind, ProxyError};
+use crate::error::{ErrorKind, ProxyError, in_words};
 use crate::graph::reply::Reply;
 
 const ERROR: HeaderName = HeaderName::from_static("x-sendfuse-error");
@@ -52,7 +52,7 @@ impl Rescuer {
             return;
         }
         let before = self.untold.swap(0, Ordering::Relaxed);
-        let source = error.source.as_ref().map(|source| chain(&**source)).unwrap_or_default();
+        let source = error.source.as_ref().map(|source| in_words(&**source)).unwrap_or_default();
         tracing::warn!(error = error.kind.name(), source, before, "a request got an answer of our own");
     }
 }
@@ -122,17 +122,6 @@ fn panicked(panic: &(dyn Any + Send)) -> ProxyError {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
     ProxyError::new(ErrorKind::Internal, format!("panic: {text}"))
-}
-
-/// An error and all that lies beneath it.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
 
 /// An answer of sendfuse's own about an error.

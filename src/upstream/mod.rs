@@ -42,6 +42,7 @@ use connect::{Connector, Transport};
 pub(crate) use fields::{clean_request, clean_response};
 pub use sending::Sending;
 pub use tls::SetupError;
+pub(crate) use tls::tls_client;
 
 /// An idle connection is not used again after this. Meta's own limit is not known; a POST that meets a connection which
 /// is being closed is lost (it is never repeated), so this is short.

@@ -62,14 +62,7 @@ fn tls(options: &UpstreamOptions) -> Result<Tls, SetupError> {
     let url = &options.url;
     let host = url.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(host.to_owned()).map_err(|_| SetupError::Url)?;
-    let roots = match &options.ca_file {
-        Some(path) => authorities(path).map_err(|cause| SetupError::CaFile { path: path.clone(), cause })?,
-        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
-    };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config = tls_client(options.ca_file.as_deref())?;
     config.alpn_protocols = match options.http {
         HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         HttpVersion::Http1 => vec![b"http/1.1".to_vec()],
@@ -80,6 +73,21 @@ fn tls(options: &UpstreamOptions) -> Result<Tls, SetupError> {
         name,
         only_http2: options.http == HttpVersion::Http2,
     })
+}
+
+/// A client that trusts the public authorities, or only those in the PEM file. Negotiates no protocol yet.
+pub(crate) fn tls_client(ca_file: Option<&Path>) -> Result<ClientConfig, SetupError> {
+    let roots = match ca_file {
+        Some(path) => {
+            authorities(path).map_err(|cause| SetupError::CaFile { path: path.to_owned(), cause })?
+        }
+        None => RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() },
+    };
+    // The provider is named, because a process-wide default is not ours to set.
+    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 fn authorities(path: &Path) -> Result<RootCertStore, BoxError> {

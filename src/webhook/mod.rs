@@ -36,7 +36,7 @@ use url::Url;
 
 pub use self::intake::MAX_BODY;
 use self::intake::{Intake, IntakeError};
-pub use self::relay::{CaFileError, Relay};
+pub use self::relay::Relay;
 use crate::breakers::Breakers;
 use crate::graph::webhook::Unreadable;
 pub use crate::telemetry::labels::WebhookResult;

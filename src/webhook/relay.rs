@@ -5,9 +5,7 @@
 //! goes: the hop-by-hop fields, and `Expect`, which we have met already. The app's answer goes back whole. No redirect is
 //! followed, for a webhook is a POST; no post is repeated here, for Meta does that.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -17,18 +15,15 @@ use http::request::Parts;
 use http::uri::InvalidUri;
 use http::{Request, Response, Uri, Version};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use url::{Position, Url};
 
-use crate::error::BoxError;
-use crate::upstream::{clean_request, clean_response};
+use crate::error::{BoxError, in_words};
+use crate::upstream::{SetupError, clean_request, clean_response, tls_client};
 
 /// How long the app may take, from the name look-up to the last byte of its answer.
 const TIME_TO_ANSWER: Duration = Duration::from_secs(10);
@@ -46,14 +41,6 @@ pub struct Relay {
     down: AtomicBool,
 }
 
-/// A file of CA certificates that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {source}", path = path.display())]
-pub struct CaFileError {
-    path: PathBuf,
-    source: BoxError,
-}
-
 impl std::fmt::Debug for Relay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Relay")
@@ -62,9 +49,9 @@ impl std::fmt::Debug for Relay {
 
 impl Relay {
     /// A relay that believes the certificates of the public web, or only those which the PEM file vouches for.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, CaFileError> {
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, SetupError> {
         let connector =
-            HttpsConnectorBuilder::new().with_tls_config(tls(ca_file)?).https_or_http().enable_http1();
+            HttpsConnectorBuilder::new().with_tls_config(tls_client(ca_file)?).https_or_http().enable_http1();
         let mut http = HttpConnector::new();
         http.set_nodelay(true);
         http.enforce_http(false);
@@ -132,36 +119,6 @@ fn target(app: &Url, query: Option<&str>) -> Result<Uri, InvalidUri> {
         target.push_str(query);
     }
     Uri::try_from(target)
-}
-
-fn tls(ca_file: Option<&Path>) -> Result<ClientConfig, CaFileError> {
-    let fault = |source: BoxError| CaFileError { path: ca_file.unwrap_or(Path::new("")).to_owned(), source };
-    // Named, because a process-wide default is not ours to set.
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fault(error.into()))?;
-    let Some(path) = ca_file else { return Ok(builder.with_webpki_roots().with_no_client_auth()) };
-
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| fault(error.into()))? {
-        let certificate = certificate.map_err(|error| fault(error.into()))?;
-        roots.add(certificate).map_err(|error| fault(error.into()))?;
-    }
-    if roots.is_empty() {
-        return Err(fault("there is no certificate in it".into()));
-    }
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let _ = write!(words, ": {error}");
-        cause = error.source();
-    }
-    words
 }
 
 #[cfg(test)]
