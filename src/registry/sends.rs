@@ -7,9 +7,9 @@
 //! is exact in each of them: a send is forgotten when 15,625 newer ones have come to its shard, which keys spread so
 //! evenly that it is about a million sends later. Looking a send up does not keep it.
 //!
-//! **What is lost then.** Nothing that decides: a status whose send is forgotten is judged by Meta's own date, as one of a send
-//! that went past us is, so only precision within the clock skew is lost. A leak, and what became of a send in observe mode,
-//! is no longer counted.
+//! **What is lost then.** Only precision: a status whose send is forgotten is judged by Meta's own date, as one of a send that
+//! went past us is. A failure from before a close is late news by its date too; only one that Meta dates after the close, of a
+//! send from before it, opens the breaker once more. And a forgotten send is not counted as a leak.
 //!
 //! **What is not here.** The phone and the wamid: they are the key, a hash, and a status that names another phone finds
 //! nothing. `biz_opaque_callback_data`: it is in the request, which is not looked into on the ordinary path, and in no answer; Meta
@@ -103,6 +103,14 @@ impl Sends {
         let mut shard = self.shard(key)?;
         let at = shard.find(key)?;
         shard.slot_mut(at).map(|slot| change(&mut slot.accepted))
+    }
+
+    /// As after a million other sends.
+    #[cfg(test)]
+    pub(crate) fn forget_all(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
     }
 
     /// There is one for every key.
