@@ -18,4 +18,5 @@ mod probes;
 mod rejection;
 mod trips;
 mod trouble;
+mod watch;
 mod webhook_trips;
