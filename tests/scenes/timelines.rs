@@ -96,12 +96,14 @@ impl Story {
         found.unwrap_or_else(|| panic!("never {state}: {:?}", self.states)).0
     }
 
-    /// It recovers from the unlock without another failure, and is closed to the end from when this says.
+    /// It recovers from the unlock without another failure, and is closed to the end from when this says. A trial that was
+    /// under way at the unlock may still fail.
     fn recovered(&self) -> Duration {
-        let since: Vec<_> = self.states.iter().filter(|(at, _)| *at > self.unlocked).collect();
-        let states: Vec<&str> = since.iter().map(|(_, state)| *state).collect();
-        assert!(["closed", "half_open closed"].contains(&&*states.join(" ")), "{:?}", self.states);
-        since.last().unwrap().0
+        let settled = self.unlocked + SECOND * 10;
+        let since = self.states.iter().filter(|(at, _)| *at > settled).map(|(_, state)| *state);
+        let since: Vec<&str> = since.collect();
+        assert!(["", "closed", "half_open closed"].contains(&&*since.join(" ")), "{:?}", self.states);
+        self.states.last().unwrap().0
     }
 
     fn stale(&self) -> f64 {
@@ -150,10 +152,10 @@ async fn a_lock_that_lets_some_through() {
     let story = Story::of("intermittent").await;
     assert_eq!(story.source, "webhook");
     // A trial that gets through closes; the next failure opens again. Between, sends flow for as long as news takes.
-    let closes = story.states.iter().filter(|(at, state)| *state == "closed" && *at < story.unlocked).count();
-    let (all, closes) = (story.unlocked.as_secs() / PACE.as_secs(), u64::try_from(closes).unwrap());
+    let opens = story.states.iter().filter(|(at, state)| *state == "open" && *at < story.unlocked).count();
+    let all = story.unlocked.as_secs() / PACE.as_secs();
+    assert!(opens >= 2, "{:?}", story.states);
     assert!(story.reached_locked <= all / 4, "{} of {all}: {:?}", story.reached_locked, story.states);
-    assert!(closes >= 2, "the scene shows nothing: {:?}", story.states);
     let end = story.states.last().unwrap();
     assert!(end.0 < story.unlocked + AFTER - SECOND * 60, "{:?}", story.states);
 }
@@ -183,11 +185,30 @@ async fn a_new_number_under_review() {
 async fn windows_that_closed_meanwhile_are_no_lock() {
     let story = Story::of("reengagement_wave").await;
     assert_eq!(story.source, "webhook");
-    // Never opens again, and from the close on everything flows, whatever else fails.
+    // It never opens again, however many of its messages fail. Which of them do is chance; with the wave, that ends.
     let recovered = story.recovered();
-    assert!(recovered < story.unlocked + SECOND * 800, "within the wave: {:?}", story.states);
-    let failed = story.scene.meta.phone_counts(PHONE).windows_closed;
-    assert!(failed > 50, "they came: {failed}");
+    assert!(recovered < story.unlocked + SECOND * 60 * (12 + 4), "{:?}", story.states);
+    assert!(story.scene.meta.phone_counts(PHONE).windows_closed >= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_one_of_a_wave_opens() {
+    let scene = Scene::new();
+    let wave = "at 0s lock 106540352242922 reengagement_wave, lasting 1h, failed 100%";
+    let wave = Timeline::parse(&format!("{wave}\nat 0s unlock 106540352242922")).unwrap();
+    scene.meta.play(wave.clone()).await;
+    for failed in 1..=20 {
+        assert_eq!(scene.send(PHONE).await.status, 200);
+        scene.advance(SECOND).await;
+        assert_eq!(scene.meta.phone_counts(PHONE).windows_closed, failed);
+    }
+    assert_eq!((scene.state(PHONE), scene.breaker(PHONE).generation), ("closed", 0));
+    scene.half_open(PHONE).await;
+    scene.meta.play(wave).await;
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    scene.advance(SECOND).await;
+    assert_eq!(scene.meta.phone_counts(PHONE).windows_closed, 21);
+    assert_eq!(scene.state(PHONE), "half_open", "a trial that fails so proves nothing");
 }
 
 #[tokio::test(start_paused = true)]
