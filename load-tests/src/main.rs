@@ -11,6 +11,7 @@
 
 mod load;
 mod measure;
+mod memory;
 mod origin;
 mod peers;
 mod report;
@@ -69,6 +70,8 @@ enum Part {
         #[arg(long)]
         ca_out: PathBuf,
     },
+    /// The memory of accepted sends: a day at 1,000 a second. Fails beyond 100 MB.
+    Memory,
 }
 
 /// What is asked of every peer.
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Part::Origin { delay_ms, ca_out }) => serve_origin(Duration::from_millis(*delay_ms), ca_out),
+        Some(Part::Memory) => memory::run(),
         None => benchmark(&arguments),
     };
     match done {

@@ -99,13 +99,14 @@ impl Rounds {
         due.into_iter().map(|(_, candidate)| candidate).collect()
     }
 
-    /// A look has ended. If Meta was not asked, it is still due.
+    /// A look has ended. If Meta was not asked, it is still due, and tried again at the next call.
     pub(super) fn looked(&mut self, phone: PhoneNumberId, asked: bool) {
         let Some(turn) = self.turns.get_mut(&phone) else { return };
-        if let Some(out) = turn.out.take()
-            && asked
-        {
-            (turn.since, turn.was_looked_at) = (out, true);
+        let Some(out) = turn.out.take() else { return };
+        match asked {
+            true => (turn.since, turn.was_looked_at) = (out, true),
+            // Nothing came of that moment, so the next one need not keep away from it.
+            false => self.last = None,
         }
     }
 }
@@ -119,7 +120,7 @@ mod tests {
     const LOST: Duration = Duration::from_secs(3615);
 
     fn phone(n: usize) -> PhoneNumberId {
-        PhoneNumberId::parse(&n.to_string()).unwrap()
+        PhoneNumberId::parse(n.to_string()).unwrap()
     }
 
     fn watched(n: usize, every: Duration) -> Candidate {
