@@ -86,7 +86,11 @@ impl Real {
         match *happens {
             Happens::Clock(_) | Happens::Heard => {}
             Happens::Tick | Happens::Wait => self.apply(world, Event::Tick),
-            Happens::CheckNow => self.apply(world, Event::CheckNow),
+            Happens::CheckNow { asked } => self.apply(world, Event::CheckNow { asked }),
+            Happens::Watched { stale, ref health } => {
+                let generation = Generation(self.breaker.generation().0 + u64::from(stale));
+                self.apply(world, Event::Watched { generation, health: health.clone() });
+            }
             Happens::Lift => self.apply(world, Event::Lift { text: String::new() }),
             Happens::Reset => self.apply(world, Event::Reset { text: String::new() }),
             Happens::Hold { order, seconds } => {
@@ -109,6 +113,12 @@ impl Real {
                     _ => About::Unknown { key, dated: world.dated(dated) },
                 };
                 self.said(world, about, failed);
+            }
+            Happens::Failed { back } => {
+                let Some(n) = World::nth_last(self.sends.len(), back) else { return };
+                // Of which generation it is does not matter.
+                let about = About::Unknown { key: Some(message(n)), dated: None };
+                self.apply(world, Event::Failed { about });
             }
             Happens::Foreign { message: foreign, failed, dated } => {
                 let key = foreign.map(|foreign| message(usize::from(foreign)));
