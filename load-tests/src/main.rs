@@ -32,6 +32,10 @@ use crate::report::{Round, Row};
 /// A benchmark has nothing to recover from: every error ends it and is printed.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
+/// sendfuse's own: what a memory costs depends on the allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The core that the proxy under test has for itself.
 const PROXY_CORE: &str = "0";
 /// The core that the origin and the load share.
