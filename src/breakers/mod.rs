@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
 pub use orders::{GenerationMismatch, Order, OrderKind, ProbeOrder};
-pub use permit::Permit;
+pub use permit::{Permit, Quiet};
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
@@ -190,6 +190,12 @@ impl Breakers {
     pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
         let generation = self.0.registry.plainly_closed(phone)?;
         Some(self.permit(phone, generation, None, SendEvent::Forward))
+    }
+
+    /// If no phone has a breaker, closed or not: this moment, for sends that are found in a request when it is on its way already.
+    pub fn quiet(&self) -> Option<Quiet> {
+        let admitted = self.0.hearing.moment();
+        self.0.registry.is_empty().then(|| Quiet { breakers: self.clone(), admitted })
     }
 
     /// Decides about one send.

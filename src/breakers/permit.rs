@@ -21,6 +21,26 @@ pub struct Permit {
     pub(super) counted: Option<SendEvent>,
 }
 
+/// A moment in which no phone had a breaker: what went out in it was admitted, whoever's send it turns out to be.
+pub struct Quiet {
+    pub(super) breakers: Breakers,
+    pub(super) admitted: Moment,
+}
+
+impl Quiet {
+    /// The permit of a send of this phone that went out in that moment.
+    pub fn permit(&self, phone: PhoneNumberId) -> Permit {
+        Permit {
+            breakers: self.breakers.clone(),
+            phone,
+            generation: Generation::default(),
+            trial: None,
+            admitted: self.admitted,
+            counted: Some(SendEvent::Forward),
+        }
+    }
+}
+
 impl Permit {
     /// Whether this send is the trial.
     pub const fn is_trial(&self) -> bool {

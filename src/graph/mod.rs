@@ -1,7 +1,9 @@
 //! What Meta says: bytes in, values out. Nothing here waits, locks, reads a clock or decides.
 
 pub mod answer;
+pub mod batch;
 pub mod error;
+mod form;
 pub mod health;
 #[cfg(test)]
 mod hostile;

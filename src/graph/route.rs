@@ -60,6 +60,26 @@ pub fn version(path: &str) -> Option<&str> {
     path.split('/').find(|segment| !segment.is_empty()).filter(|segment| is_version(segment.as_bytes()))
 }
 
+/// Whether a request is a POST on a node itself (`/`, `/me`, `/{version}?/{digits}`), which Graph takes batches on. A path as it
+/// came, matched as [`route`] does. An `upload:…` session is none: it takes a file's bytes.
+pub fn is_post_on_node(method: &Method, path: &str) -> bool {
+    method.as_str().eq_ignore_ascii_case("POST") && {
+        let segments = normalised(path.as_bytes());
+        match &segments[..] {
+            [version, node @ ..] if is_version(version) => is_node(node),
+            node => is_node(node),
+        }
+    }
+}
+
+fn is_node(segments: &[Cow<'_, [u8]>]) -> bool {
+    match segments {
+        [] => true,
+        [node] => !node.starts_with(b"upload:"),
+        _ => false,
+    }
+}
+
 fn classify<'p>(method: &Method, mut segments: impl Iterator<Item = &'p [u8]>) -> Route {
     let mut first = segments.next();
     if first.is_some_and(is_version) {
@@ -325,6 +345,34 @@ mod tests {
         ] {
             assert_eq!(version(path), expected, "{path}");
         }
+    }
+
+    #[test]
+    fn batches_come_on_nodes() {
+        for path in [
+            "",
+            "/",
+            "//",
+            "/me",
+            "/v23.0",
+            "/v23.0/",
+            "/v23",
+            "/{id}",
+            "/v23.0/{id}/",
+            "/%76%32%33.0//me",
+            "/x/..",
+            "/v23.0/{id}/messages/..",
+        ] {
+            let path = path.replace("{id}", ID);
+            assert!(is_post_on_node(&Method::POST, &path), "{path}");
+            assert!(!is_post_on_node(&Method::GET, &path), "{path}");
+        }
+        for path in
+            ["/v23.0/{id}/messages", "/{id}/register", "/me/x", "/v23.0/upload:MTph?x", "/upload%3aMTph"]
+        {
+            assert!(!is_post_on_node(&Method::POST, &path.replace("{id}", ID)), "{path}");
+        }
+        assert!(is_post_on_node(&Method::from_bytes(b"post").unwrap(), "/"));
     }
 
     #[test]

@@ -37,9 +37,14 @@ pub struct Registry {
 }
 
 impl Registry {
+    /// Whether no phone has a cell: then all are closed, at generation 0. One atomic load.
+    pub fn is_empty(&self) -> bool {
+        self.occupied.load(Ordering::Acquire) == 0
+    }
+
     /// The generation to admit under, if the phone is plainly closed. The ordinary path.
     pub fn plainly_closed(&self, phone: PhoneNumberId) -> Option<Generation> {
-        if self.occupied.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return Some(Generation::default());
         }
         match self.cells.get(&phone) {
@@ -50,7 +55,7 @@ impl Registry {
 
     /// The phone's cell, if it has one.
     pub fn get(&self, phone: PhoneNumberId) -> Option<Arc<Cell>> {
-        if self.occupied.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return None;
         }
         self.cells.get(&phone).map(|cell| Arc::clone(&cell))
