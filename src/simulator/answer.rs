@@ -78,6 +78,11 @@ impl Failure {
         Self { kind: "GraphMethodException", message, subcode: Some(33), ..Self::new(400, 100, "") }
     }
 
+    /// A batch that is none as a whole, or an operation that cannot be carried out for want of another.
+    pub(super) fn batch(message: &str) -> Self {
+        Self { kind: "GraphBatchException", message: message.into(), ..Self::new(400, 1, "") }
+    }
+
     pub(super) fn unknown_path(path: &str) -> Self {
         Self { message: format!("Unknown path components: {path}"), ..Self::new(400, 2500, "") }
     }

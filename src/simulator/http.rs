@@ -14,13 +14,14 @@ use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
 use super::answer::{Answer, Failure, LOCKED, hex, trace_id};
+use super::carry::{Carried, carry_out, carry_out_one};
 use super::encoding::Encoding;
-use super::faults::{self, Fault, Requests};
-use super::nodes::{self, Target};
+use super::faults::Fault;
+use super::nodes::Target;
 use super::params::Params;
 use super::record::Recorded;
 use super::wire::Cut;
-use super::{Simulator, control, media};
+use super::{Simulator, batch, control, media};
 
 /// The body of an answer.
 pub(super) type Payload = UnsyncBoxBody<Bytes, io::Error>;
@@ -57,38 +58,25 @@ pub(super) async fn serve(
     }
     let (body, body_bytes) = read(&simulator, &head, body, keep).await?;
     let request = Arrived { head, target, body, body_bytes, scheme };
-
     let params = request.params();
-    let kind = nodes::kind(&request, params.as_ref().ok());
-    let faults = arrived(&simulator, &request, kind);
-    if faults.contains(&Fault::Stall) {
-        return std::future::pending().await;
-    }
-    if faults.contains(&Fault::Reset) {
-        cut.cut();
-        return Err(io::ErrorKind::ConnectionReset.into());
-    }
-    let error = faults.iter().find_map(|fault| match fault {
-        Fault::Error { status, code } => Some(Failure::simulated(*status, *code)),
-        _ => None,
-    });
-    let outcome = match (error, params) {
-        (Some(failure), _) | (None, Err(failure)) => Err(failure),
-        (None, Ok(params)) => nodes::answer(&simulator, &request, &params).await,
+    let carried = match &params {
+        Ok(params) if batch::is_batch(&request, params) => {
+            carry_out(&simulator, &request, Some(params), batch::answer(&simulator, &request, params)).await
+        }
+        _ => carry_out_one(&simulator, &request).await,
     };
-    if kind == Requests::Sends && outcome.as_ref().is_err_and(|failure| failure.code == LOCKED) {
-        count_refusal(&simulator, &request);
-    }
-    for fault in &faults {
-        if let Fault::Delay { delay } = fault {
-            sleep(*delay).await;
+    match carried {
+        Carried::Out(outcome, faults) => respond(&simulator, &request, outcome, &faults).await,
+        Carried::Stalled => std::future::pending().await,
+        Carried::Reset => {
+            cut.cut();
+            Err(io::ErrorKind::ConnectionReset.into())
         }
     }
-    respond(&simulator, &request, outcome, &faults).await
 }
 
 impl Arrived {
-    fn params(&self) -> Result<Params, Failure> {
+    pub(super) fn params(&self) -> Result<Params, Failure> {
         let content_type = self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Params::read(content_type.unwrap_or_default(), self.head.uri.query(), &self.body)
     }
@@ -158,33 +146,14 @@ fn recorded(head: &request::Parts, body_bytes: u64, body_sha256: [u8; 32], compl
     }
 }
 
-/// Counts a request by its kind, and takes its faults.
-fn arrived(simulator: &Simulator, request: &Arrived, kind: Requests) -> Vec<Fault> {
-    let node = request.target.node();
-    let mut state = simulator.state();
-    if let Some(phone) = node.and_then(|id| state.phone(id)) {
-        match kind {
-            Requests::Sends => {
-                phone.counts.arrived += 1;
-                phone.counts.arrived_after_lock += u64::from(phone.lock.is_some());
-            }
-            Requests::Probes => phone.counts.probes += 1,
-            _ => {}
-        }
-    }
-    let faults = faults::take(&mut state.faults, node, kind);
-    drop(state);
-    simulator.inner.changed.notify_waiters();
-    faults
-}
-
-fn count_refusal(simulator: &Simulator, request: &Arrived) {
-    let mut state = simulator.state();
-    if let Some(phone) = request.target.node().and_then(|id| state.phone(id)) {
-        phone.counts.refused += 1;
-    }
-    drop(state);
-    simulator.inner.changed.notify_waiters();
+/// The status and the body of an error.
+pub(super) fn failed(simulator: &Simulator, failure: &Failure, faults: &[Fault]) -> (u16, Bytes) {
+    let status = faults.iter().find_map(|fault| match fault {
+        Fault::Status { status } if failure.code == LOCKED => Some(*status),
+        _ => None,
+    });
+    let body = failure.body(simulator, faults.contains(&Fault::CodeAsString));
+    (status.unwrap_or(failure.status), body)
 }
 
 /// The answer with its headers, and what the faults make of it.
@@ -206,12 +175,7 @@ async fn respond(
             if let Some(challenge) = failure.challenge() {
                 set(&mut headers, header::WWW_AUTHENTICATE, &challenge);
             }
-            let status = faults.iter().find_map(|fault| match fault {
-                Fault::Status { status } if failure.code == LOCKED => Some(*status),
-                _ => None,
-            });
-            let body = failure.body(simulator, faults.contains(&Fault::CodeAsString));
-            (status.unwrap_or(failure.status), body)
+            failed(simulator, &failure, faults)
         }
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -3,8 +3,9 @@
 //! | file | subject |
 //! |---|---|
 //! | `listen`, `wire`, `tls` | connections: sockets, any other IO, certificates of our own |
-//! | `http` | one request: read, record, hand on, answer with the faults that are set |
+//! | `http`, `carry` | one request: read, record, carry out, answer with the faults that are set |
 //! | `nodes` | which node and edge a path names; reads of fields |
+//! | `batch` | up to fifty operations in one request |
 //! | `sends`, `registration`, `media`, `subscriptions` | the edges |
 //! | `lock` | how a locked phone behaves |
 //! | `statuses` | what is told of an accepted message, and when |
@@ -19,7 +20,10 @@
 //!
 //! # Where it is not like Meta
 //!
-//! - No Graph batch, no `method` override, no `appsecret_proof`, no rate limits and no management quota.
+//! - A batch's operations are carried out one after the other in their order; one can only depend on those before it. Of JSONPath there
+//!   are names, indexes and `*`. Files are not attached, batches do not nest, and the words of its errors are ours. A stalled or
+//!   reset operation is a `null`.
+//! - No `method` override, no `appsecret_proof`, no rate limits and no management quota.
 //! - Tokens: any that begins with `EAA` is good for everything, unless [`Options::tokens`] names the good ones.
 //! - A content type that is neither form nor multipart is read as JSON if it looks like it. Recipients, templates and
 //!   media ids of a send are not looked up; the object that belongs to `type` only has to be there.
@@ -44,6 +48,8 @@
 //! - Nested field expansion (`fields=a{b}`) is an unknown field.
 
 mod answer;
+mod batch;
+mod carry;
 mod control;
 mod delay;
 mod encoding;

@@ -35,6 +35,11 @@ impl Target {
         self.segments.get(1).filter(|_| self.segments.len() == 2).map(String::as_str)
     }
 
+    /// Whether it names a node itself, or nothing at all: batches are taken there.
+    pub(super) fn takes_batches(&self) -> bool {
+        self.segments.len() <= 1
+    }
+
     fn is_node_itself(&self) -> bool {
         self.segments.len() == 1
     }
