@@ -1,5 +1,7 @@
 //! The bodies that pass through. They keep length, frames and trailers as they came, and box nothing per frame.
 
+mod copied;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
@@ -14,12 +16,16 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+pub use copied::{Copied, Passed};
+
 use crate::error::{ErrorKind, ProxyError};
+use copied::Copying;
 
 /// What goes to upstream.
 pub struct RequestBody {
     source: Source,
     progress: Option<Arc<Progress>>,
+    copying: Option<Box<Copying>>,
 }
 
 enum Source {
@@ -37,7 +43,32 @@ impl RequestBody {
     /// Frames that were read ahead, then what has not been read yet (`None`: nothing). The length is the sum of both, so a
     /// `Content-Length` stays right; trailers may be among the frames.
     pub fn replay(first: VecDeque<Frame<Bytes>>, rest: Option<Incoming>) -> Self {
-        Self { source: Source::Replay { first, rest }, progress: None }
+        Self { source: Source::Replay { first, rest }, progress: None, copying: None }
+    }
+
+    /// The app's own, as it comes, and a copy of it: at most so many bytes, kept as they pass.
+    pub fn copied(incoming: Incoming, most: usize) -> (Self, Copied) {
+        let (copying, copied) = Copying::new(most);
+        let mut body = Self::from(incoming);
+        body.copying = Some(Box::new(copying));
+        if body.is_end_stream() {
+            body.copied_until_here(None);
+        }
+        (body, copied)
+    }
+
+    /// Copies a frame; at the end of the body, or of the copy, gives the copy up to whoever waits for it.
+    fn copied_until_here(&mut self, frame: Option<&Frame<Bytes>>) {
+        let Some(copying) = &mut self.copying else { return };
+        let long = match frame.and_then(Frame::data_ref) {
+            Some(data) => !copying.take(data),
+            None => false,
+        };
+        if (long || frame.is_none() || self.is_end_stream())
+            && let Some(copying) = self.copying.take()
+        {
+            copying.finish(long);
+        }
     }
 
     /// Notes in `progress` whenever the connection takes a frame.
@@ -61,13 +92,13 @@ impl RequestBody {
 
 impl From<Incoming> for RequestBody {
     fn from(incoming: Incoming) -> Self {
-        Self { source: Source::Incoming(incoming), progress: None }
+        Self { source: Source::Incoming(incoming), progress: None, copying: None }
     }
 }
 
 impl From<Bytes> for RequestBody {
     fn from(data: Bytes) -> Self {
-        Self { source: Source::Full(data), progress: None }
+        Self { source: Source::Full(data), progress: None, copying: None }
     }
 }
 
@@ -82,6 +113,11 @@ impl Body for RequestBody {
         let frame = ready!(self.poll_source(cx));
         if let Some(progress) = &self.progress {
             progress.note();
+        }
+        match &frame {
+            Some(Ok(frame)) => self.copied_until_here(Some(frame)),
+            None => self.copied_until_here(None),
+            Some(Err(_)) => self.copying = None,
         }
         Poll::Ready(frame)
     }

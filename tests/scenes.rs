@@ -6,6 +6,7 @@
 mod harness;
 mod messages;
 
+mod batch;
 mod containment;
 mod deaf;
 mod half_open;

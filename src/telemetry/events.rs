@@ -66,6 +66,16 @@ impl Event for GraphErrorEvent {
     }
 }
 
+/// A request that may have been a batch could not be looked into: it is too long, or its body is compressed. Never logged.
+#[derive(Clone, Copy, Debug)]
+pub struct UnreadBatchEvent;
+
+impl Event for UnreadBatchEvent {
+    fn record(self, metrics: &Metrics) {
+        metrics.unread_batches.inc();
+    }
+}
+
 /// Meta has failed a message with a lock that it had accepted after the lock began.
 #[derive(Clone, Copy, Debug)]
 pub struct LeakEvent {

@@ -44,6 +44,7 @@ pub struct Metrics {
     pub(super) rejected_sends: Counters<(RejectReason,)>,
     pub(super) leaked_sends: IntCounter,
     graph_errors: Box<[IntCounter]>,
+    pub(super) unread_batches: IntCounter,
     pub(super) transitions: Counters<(TransitionKind, Source, Scope)>,
     pub(super) evidence: Counters<(Verdict, Source)>,
     pub(super) stale_evidence: IntCounter,
@@ -81,6 +82,11 @@ impl Metrics {
                 "Sends that Meta accepted after a lock began, and failed with it.",
             ),
             graph_errors: graph_errors(&to),
+            unread_batches: counter(
+                &to,
+                "unread_batches_total",
+                "Calls that may have been batches, and were too long or compressed, so that nobody looked into them.",
+            ),
             transitions: Counters::new(
                 &to,
                 "transitions_total",

@@ -30,6 +30,7 @@ const CATALOGUE: &[(&str, &str)] = &[
     ("sendfuse_store_up", "gauge"),
     ("sendfuse_transitions_total", "counter"),
     ("sendfuse_trials_total", "counter"),
+    ("sendfuse_unread_batches_total", "counter"),
     ("sendfuse_webhooks_total", "counter"),
     #[cfg(target_os = "linux")]
     ("process_cpu_seconds_total", "counter"),
@@ -156,6 +157,7 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
         ["sendfuse_graph_errors_total{code=\"131031\"} 1"]
     );
     assert_eq!(changes(telemetry, GraphErrorEvent(-7)), ["sendfuse_graph_errors_total{code=\"other\"} 1"]);
+    assert_eq!(changes(telemetry, UnreadBatchEvent), ["sendfuse_unread_batches_total 1"]);
     assert_eq!(changes(telemetry, LeakEvent { id }), ["sendfuse_leaked_sends_total 1"]);
     let fresh = EvidenceEvent { id, verdict: Verdict::Delivered, source: Source::Webhook, stale: false };
     assert_eq!(

@@ -14,6 +14,7 @@ use super::scan::Items;
 pub struct Results<'a> {
     text: &'a [u8],
     elements: Vec<Range<usize>>,
+    whole: bool,
 }
 
 /// What became of one operation.
@@ -31,14 +32,30 @@ impl<'a> Results<'a> {
     /// Reads a decoded answer. `None`: it does not begin as an array, so it is not about the operations. An array that breaks
     /// off is read as far as it goes. More results than a batch can have are not looked at.
     pub fn read(answer: &'a [u8]) -> Option<Self> {
-        let elements = Items::of(answer, b'[')?.take(MOST_OPERATIONS).collect();
-        Some(Self { text: answer, elements })
+        let mut items = Items::of(answer, b'[')?;
+        let elements = items.by_ref().take(MOST_OPERATIONS).collect();
+        items.by_ref().for_each(drop);
+        Some(Self { text: answer, elements, whole: items.is_whole() })
     }
 
-    /// What became of the operation in this place, of those that were forwarded. `None`: there is no such result, or it is
-    /// `null`: not done in time, or left out at the app's own wish.
+    /// Whether the array is all there.
+    pub const fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// Whether the result in this place is there, and is `null`: not done in time, or left out at the app's own wish.
+    pub fn is_null(&self, place: usize) -> bool {
+        self.element(place) == Some(b"null")
+    }
+
+    fn element(&self, place: usize) -> Option<&'a [u8]> {
+        self.text.get(self.elements.get(place)?.clone())
+    }
+
+    /// What became of the operation in this place, of those that were forwarded. `None`: there is no such result, or it
+    /// is none.
     pub fn outcome(&self, place: usize) -> Option<Outcome> {
-        let text = lenient::text_of(self.text.get(self.elements.get(place)?.clone())?);
+        let text = lenient::text_of(self.element(place)?);
         let fields: Fields<'_> = lenient::document(&text)?;
         Some(Outcome {
             code: fields.code,
@@ -140,7 +157,7 @@ pub fn entry<'h>(
 
 /// All our entries, where nothing was forwarded.
 pub fn all(entries: &[Option<String>]) -> Vec<u8> {
-    Results { text: b"", elements: Vec::new() }.merged(entries)
+    Results { text: b"", elements: Vec::new(), whole: true }.merged(entries)
 }
 
 #[cfg(test)]
@@ -157,12 +174,13 @@ mod tests {
         };
         assert_eq!(results.outcome(0), outcome(Some(200), r#"{"a":1}"#, Some("r")));
         assert_eq!(results.outcome(1), None);
+        assert!(results.is_whole() && results.is_null(1) && !results.is_null(3) && !results.is_null(5));
         assert_eq!(results.outcome(2), outcome(Some(400), r#"{"error":{}}"#, None));
         assert_eq!(results.outcome(3), None);
         assert_eq!(results.outcome(4), outcome(None, "", None));
         assert_eq!(results.outcome(5), None);
         let cut = Results::read(br#"[{"code":200},{"code":4"#).unwrap();
-        assert!(cut.outcome(0).is_some() && cut.outcome(1).is_none());
+        assert!(!cut.is_whole() && cut.outcome(0).is_some() && cut.outcome(1).is_none());
         for other in ["", "{}", "null", "<html>", "{\"error\":{\"code\":131031}}"] {
             assert!(Results::read(other.as_bytes()).is_none(), "{other}");
         }

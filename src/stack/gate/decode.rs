@@ -9,15 +9,15 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-/// The most bytes that an answer may become. More is no answer to a send, but perhaps a bomb.
-const CAP: u64 = 1024 * 1024;
+/// The most bytes that an answer to one send may become. More is none, but perhaps a bomb.
+pub(super) const CAP: u64 = 1024 * 1024;
 
 /// The most codings that may lie over each other.
 const LAYERS: usize = 4;
 
-/// The body without its `Content-Encoding`. What cannot be decoded comes back as far as it could be, at worst empty: it will
+/// The body without its `Content-Encoding`, up to `cap` bytes. What cannot be decoded comes back as far as it could be, at worst empty: it will
 /// not be readable, and so it is no evidence.
-pub(super) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes) -> Cow<'a, [u8]> {
+pub(super) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes, cap: u64) -> Cow<'a, [u8]> {
     let codings: Vec<String> = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()
@@ -29,38 +29,38 @@ pub(super) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes) -> Cow<'a,
     let mut decoded = Cow::Borrowed(body.as_ref());
     // The last one named was put on last.
     for coding in codings.iter().rev().take(LAYERS) {
-        decoded = Cow::Owned(decode(coding, &decoded).await);
+        decoded = Cow::Owned(decode(coding, &decoded, cap).await);
     }
     decoded
 }
 
-async fn decode(coding: &str, body: &[u8]) -> Vec<u8> {
+async fn decode(coding: &str, body: &[u8], cap: u64) -> Vec<u8> {
     match coding {
         "gzip" | "x-gzip" => {
             let mut decoder = GzipDecoder::new(body);
             // A gzip body may be several members one after the other.
             decoder.multiple_members(true);
-            read(decoder).await
+            read(decoder, cap).await
         }
-        "br" => read(BrotliDecoder::new(body)).await,
+        "br" => read(BrotliDecoder::new(body), cap).await,
         "zstd" => {
             let mut decoder = ZstdDecoder::new(body);
             decoder.multiple_members(true);
-            read(decoder).await
+            read(decoder, cap).await
         }
         // The standard says zlib; some servers send the bare stream.
-        "deflate" => match read(ZlibDecoder::new(body)).await {
-            plain if plain.is_empty() => read(DeflateDecoder::new(body)).await,
+        "deflate" => match read(ZlibDecoder::new(body), cap).await {
+            plain if plain.is_empty() => read(DeflateDecoder::new(body), cap).await,
             plain => plain,
         },
         _ => Vec::new(),
     }
 }
 
-async fn read(decoder: impl AsyncRead + Unpin) -> Vec<u8> {
+async fn read(decoder: impl AsyncRead + Unpin, cap: u64) -> Vec<u8> {
     let mut plain = Vec::new();
     // An error leaves what came before it: enough, if the JSON is whole.
-    let _ = decoder.take(CAP).read_to_end(&mut plain).await;
+    let _ = decoder.take(cap).read_to_end(&mut plain).await;
     plain
 }
 
@@ -87,7 +87,7 @@ mod tests {
         for coding in codings {
             headers.append(header::CONTENT_ENCODING, http::HeaderValue::from_static(coding));
         }
-        assert_eq!(decoded(&headers, &Bytes::from(body)).await, PLAIN, "{codings:?}");
+        assert_eq!(decoded(&headers, &Bytes::from(body), CAP).await, PLAIN, "{codings:?}");
     }
 
     #[tokio::test]
@@ -117,9 +117,9 @@ mod tests {
         headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("gzip"));
         let zeros = vec![0; 16 * 1024 * 1024];
         let bomb = Bytes::from(encoded!(GzipEncoder, &zeros));
-        assert_eq!(decoded(&headers, &bomb).await.len() as u64, CAP);
-        assert!(decoded(&headers, &Bytes::from_static(b"garbage")).await.is_empty());
+        assert_eq!(decoded(&headers, &bomb, CAP).await.len() as u64, CAP);
+        assert!(decoded(&headers, &Bytes::from_static(b"garbage"), CAP).await.is_empty());
         headers.insert(header::CONTENT_ENCODING, http::HeaderValue::from_static("compress"));
-        assert!(decoded(&headers, &Bytes::from_static(PLAIN)).await.is_empty());
+        assert!(decoded(&headers, &Bytes::from_static(PLAIN), CAP).await.is_empty());
     }
 }

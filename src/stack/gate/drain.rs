@@ -1,4 +1,4 @@
-//! Reading a request's body ahead: far enough to tell a read receipt from a send, and to answer on a connection that stays usable.
+//! Reading a request's body ahead: far enough to tell what it is, and to answer on a connection that stays usable.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::body::RequestBody;
 use crate::error::{ErrorKind, ProxyError};
 
-/// The most bytes that are read ahead and kept. A read receipt has some hundred; what is longer is a send.
-const KEPT: usize = 64 * 1024;
+/// The most bytes of a send that are read ahead and kept. A read receipt has some hundred; what is longer is a send.
+pub(super) const KEPT: usize = 64 * 1024;
 
 /// The most bytes of a rejected body that are still read, and thrown away: far more than any send has.
 const DRAINED: usize = 1024 * 1024;
@@ -32,22 +32,22 @@ pub(super) struct Ahead<B = Incoming> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
-    /// Reads up to [`KEPT`] bytes and a frame. Fails if the app breaks off or stalls.
-    pub(super) async fn read(body: B) -> Result<Self, ProxyError>
+    /// Reads up to `kept` bytes and a frame. Fails if the app breaks off or stalls.
+    pub(super) async fn read(body: B, kept: usize) -> Result<Self, ProxyError>
     where
         B::Error: std::error::Error + Send + Sync + 'static,
     {
         let until = Instant::now() + PATIENCE;
         let mut ahead = Self { data: BytesMut::new(), trailers: None, rest: None, until };
-        match timeout_at(until, ahead.fill(body)).await {
+        match timeout_at(until, ahead.fill(body, kept)).await {
             Ok(Ok(())) => Ok(ahead),
             Ok(Err(error)) => Err(ProxyError::new(ErrorKind::BadRequest, error)),
             Err(stalled) => Err(ProxyError::new(ErrorKind::BadRequest, stalled)),
         }
     }
 
-    async fn fill(&mut self, mut body: B) -> Result<(), B::Error> {
-        while self.data.len() < KEPT {
+    async fn fill(&mut self, mut body: B, kept: usize) -> Result<(), B::Error> {
+        while self.data.len() < kept {
             let Some(frame) = body.frame().await.transpose()? else { return Ok(()) };
             match frame.into_data() {
                 Ok(data) => self.data.extend_from_slice(&data),
@@ -82,6 +82,11 @@ impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
 }
 
 impl Ahead {
+    /// Another body in the place of this one, which was whole; its trailers stay.
+    pub(super) fn replaced(self, data: Vec<u8>) -> RequestBody {
+        Self { data: Bytes::from(data).into(), ..self }.replay()
+    }
+
     /// The body as it came, to be forwarded.
     pub(super) fn replay(self) -> RequestBody {
         let data = (!self.data.is_empty()).then(|| Frame::data(self.data.freeze()));
@@ -107,14 +112,14 @@ mod tests {
 
     #[tokio::test]
     async fn many_small_pieces_cost_no_more_than_a_large_one() {
-        let ahead = Ahead::read(pieces(vec![1; KEPT - 1])).await.unwrap();
+        let ahead = Ahead::read(pieces(vec![1; KEPT - 1]), KEPT).await.unwrap();
         assert_eq!(ahead.whole().unwrap().len(), KEPT - 1);
         assert!(ahead.data.capacity() <= 2 * KEPT, "{}", ahead.data.capacity());
     }
 
     #[tokio::test]
     async fn no_more_is_kept_than_is_needed() {
-        let ahead = Ahead::read(pieces(vec![1024; 10 * KEPT / 1024])).await.unwrap();
+        let ahead = Ahead::read(pieces(vec![1024; 10 * KEPT / 1024]), KEPT).await.unwrap();
         assert_eq!(ahead.data.len(), KEPT);
         assert!(ahead.whole().is_none());
     }
@@ -131,13 +136,13 @@ mod tests {
                 Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[b'x'; 1024])))
             }
         });
-        Ahead::read(StreamBody::new(endless)).await.unwrap().drain().await;
+        Ahead::read(StreamBody::new(endless), KEPT).await.unwrap().drain().await;
         assert_eq!(given.load(Ordering::Relaxed), DRAINED);
 
         let began = Instant::now();
         let stalls = stream::iter([Ok::<_, io::Error>(Frame::data(Bytes::from(vec![0; KEPT])))]);
         let stalls = StreamBody::new(futures_util::StreamExt::chain(stalls, stream::pending()));
-        Ahead::read(stalls).await.unwrap().drain().await;
+        Ahead::read(stalls, KEPT).await.unwrap().drain().await;
         assert_eq!(began.elapsed(), PATIENCE);
     }
 }

@@ -5,7 +5,10 @@
 //! opened the breaker before the app sees the last byte; an answer that breaks off becomes a whole 502 (a cut body hangs one
 //! SDK for ever); and the verdict is reached even if the app has hung up. An answer beyond [`observe::CAP`] is no Graph answer
 //! to a send; it streams on unobserved.
+//!
+//! A POST on a node path may be a batch with sends in it: see [`batch`].
 
+mod batch;
 mod decode;
 mod drain;
 pub(super) mod hangup;
@@ -29,8 +32,9 @@ use super::own::RequestIds;
 use crate::body::{RequestBody, ResponseBody};
 use crate::breakers::Breakers;
 use crate::error::ProxyError;
+use crate::graph::batch::may_be;
 use crate::graph::ids::PhoneNumberId;
-use crate::graph::route::Route;
+use crate::graph::route::{Route, is_post_on_node};
 use crate::prober::Tokens;
 use crate::telemetry::Telemetry;
 
@@ -101,6 +105,28 @@ impl<S> Forward for S where
 {
 }
 
+impl<S: Forward> Gate<S> {
+    /// The service that `poll_ready` was asked about. The clone that stays must be asked anew.
+    fn ready(&mut self) -> S {
+        let clone = self.inner.clone();
+        std::mem::replace(&mut self.inner, clone)
+    }
+
+    fn detaching(
+        &self,
+        sending: impl Future<Output = Result<Response<ResponseBody>, ProxyError>> + Send + 'static,
+    ) -> GateFuture<S::Future> {
+        let (tasks, places) = (self.parts.tasks.clone(), Arc::clone(&self.parts.places));
+        GateFuture::Send { sending: Detaching::new(sending, tasks, places) }
+    }
+}
+
+/// Whether there may be sends in it, by all but its body.
+fn may_be_batch(request: &Request<Incoming>) -> bool {
+    let content_type = || request.headers().get(header::CONTENT_TYPE)?.to_str().ok();
+    is_post_on_node(request.method(), request.uri().path()) && may_be(request.uri().query(), content_type())
+}
+
 impl<S: Forward> Service<Identified> for Gate<S> {
     type Response = Response<ResponseBody>;
     type Error = ProxyError;
@@ -113,17 +139,16 @@ impl<S: Forward> Service<Identified> for Gate<S> {
     fn call(&mut self, Identified { route, request }: Identified) -> Self::Future {
         match route {
             Route::Send { phone, endpoint } => {
-                // The clone keeps the readiness that `poll_ready` got; ours must get it anew.
-                let clone = self.inner.clone();
-                let inner = std::mem::replace(&mut self.inner, clone);
-                let sending = send::send(Arc::clone(&self.parts), inner, phone, endpoint, request);
-                GateFuture::Send {
-                    sending: Detaching::new(
-                        sending,
-                        self.parts.tasks.clone(),
-                        Arc::clone(&self.parts.places),
-                    ),
-                }
+                let inner = self.ready();
+                self.detaching(send::send(Arc::clone(&self.parts), inner, phone, endpoint, request))
+            }
+            Route::Node(_) | Route::Other if may_be_batch(&request) => {
+                let credentials = match route {
+                    Route::Node(node) => Some(Credentials::of(node, &request)),
+                    _ => None,
+                };
+                let inner = self.ready();
+                self.detaching(batch::batch(Arc::clone(&self.parts), inner, credentials, request))
             }
             Route::Node(node) => {
                 let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));
@@ -142,7 +167,7 @@ pin_project! {
     pub(super) enum GateFuture<F> {
         /// No send: as it comes.
         Pass { #[pin] inner: F, learning: Option<(Arc<Parts>, Credentials)> },
-        /// A send: goes on to its verdict even if this future is dropped.
+        /// A send, or what may be a batch: goes on to its verdict even if this future is dropped.
         Send { sending: Detaching },
     }
 }

@@ -1,11 +1,11 @@
-//! The answer to a send: read to its end, judged, and only then released.
+//! The answer to a send: read to its end, judged, and only then released. A batch's answer has several, each judged alike.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Response, response};
 use http_body::Frame;
 use http_body_util::BodyExt;
 
-use super::decode::decoded;
+use super::decode::{self, decoded};
 use super::{Credentials, Parts};
 use crate::body::ResponseBody;
 use crate::breakers::{Permit, Settling};
@@ -20,12 +20,12 @@ pub(super) const CAP: usize = 256 * 1024;
 
 /// An answer's body, as far as it was read.
 pub(super) struct Collected {
-    data: Bytes,
-    end: End,
+    pub(super) data: Bytes,
+    pub(super) end: End,
 }
 
 /// Why no more was read.
-enum End {
+pub(super) enum End {
     /// It is the whole body.
     Whole(Option<HeaderMap>),
     /// It is beyond the cap; this is the rest.
@@ -34,8 +34,8 @@ enum End {
     Broken(ProxyError),
 }
 
-/// Reads an answer up to [`CAP`].
-pub(super) async fn collect(mut body: ResponseBody) -> Collected {
+/// Reads an answer up to `cap` bytes and a frame.
+pub(super) async fn collect(mut body: ResponseBody, cap: usize) -> Collected {
     let (mut first, mut more, mut trailers) = (Bytes::new(), BytesMut::new(), None);
     let end = loop {
         match body.frame().await {
@@ -48,7 +48,7 @@ pub(super) async fn collect(mut body: ResponseBody) -> Collected {
                 Err(frame) => trailers = frame.into_trailers().ok(),
             },
         }
-        if first.len() + more.len() > CAP {
+        if first.len() + more.len() > cap {
             break End::Long(body);
         }
     };
@@ -69,7 +69,7 @@ pub(super) async fn observe(
     let settling = if let End::Long(_) = end {
         permit.other()
     } else {
-        let plain = decoded(&head.headers, &data).await;
+        let plain = decoded(&head.headers, &data, decode::CAP).await;
         // What is not what its Content-Encoding says may be plain.
         let answer = answer::read(&plain).or_else(|| answer::read(&data));
         match (&end, &answer) {
@@ -78,23 +78,13 @@ pub(super) async fn observe(
             (End::Broken(error), _) => return Err(error.kind.into()),
             _ => {}
         }
-        match answer {
-            Some(answer) => judge(parts, &head, &answer, permit, credentials),
-            None if !head.status.is_success() => permit.other(),
-            None => {
-                credentials.learned(parts);
-                match endpoint {
-                    // A read receipt. A trial was looked at before, and is none.
-                    Endpoint::Messages if answer::is_acknowledgement(&plain) => {
-                        permit.no_send();
-                        Settling::default()
-                    }
-                    // Its success is opaque.
-                    Endpoint::MessagesEncrypted => permit.accepted(&[], fbtrace_id(&head.headers)),
-                    Endpoint::Messages | Endpoint::MarketingMessages => permit.other(),
-                }
-            }
-        }
+        let judged = Judged {
+            success: head.status.is_success(),
+            fbtrace_id: fbtrace_id(&head.headers),
+            plain: &plain,
+            answer,
+        };
+        judged.verdict(parts, endpoint, permit, credentials)
     };
     settling.await;
     let body = match end {
@@ -105,29 +95,58 @@ pub(super) async fn observe(
     Ok(Response::from_parts(head, body))
 }
 
-fn judge(
-    parts: &Parts,
-    head: &response::Parts,
-    answer: &Answer<'_>,
-    permit: Permit,
-    credentials: &Credentials,
-) -> Settling {
-    let Some(error) = &answer.error else {
-        if !head.status.is_success() {
+/// What Meta said to one send, on its own or in a batch.
+pub(super) struct Judged<'a> {
+    /// Whether the status is 2xx.
+    pub(super) success: bool,
+    /// Meta's id of the call, from the headers.
+    pub(super) fbtrace_id: Option<&'a str>,
+    /// The body, decoded.
+    pub(super) plain: &'a [u8],
+    /// What the body says, if it can be read.
+    pub(super) answer: Option<Answer<'a>>,
+}
+
+impl Judged<'_> {
+    /// Gives the permit back with what became of the send.
+    pub(super) fn verdict(
+        self,
+        parts: &Parts,
+        endpoint: Endpoint,
+        permit: Permit,
+        credentials: &Credentials,
+    ) -> Settling {
+        let error = match self.answer {
+            Some(Answer { error: Some(error), .. }) => error,
+            _ if !self.success => return permit.other(),
+            Some(answer) => {
+                credentials.learned(parts);
+                return permit.accepted(&answer.messages, self.fbtrace_id);
+            }
+            None => {
+                credentials.learned(parts);
+                return match endpoint {
+                    // A read receipt. A trial was looked at before, and is none.
+                    Endpoint::Messages if answer::is_acknowledgement(self.plain) => {
+                        permit.no_send();
+                        Settling::default()
+                    }
+                    // Its success is opaque.
+                    Endpoint::MessagesEncrypted => permit.accepted(&[], self.fbtrace_id),
+                    Endpoint::Messages | Endpoint::MarketingMessages => permit.other(),
+                };
+            }
+        };
+        parts.telemetry.emit(GraphErrorEvent(error.code));
+        if !is_lock(error.code) {
             return permit.other();
         }
+        // Meta let the token pass, and refused the account.
         credentials.learned(parts);
-        return permit.accepted(&answer.messages, fbtrace_id(&head.headers));
-    };
-    parts.telemetry.emit(GraphErrorEvent(error.code));
-    if !is_lock(error.code) {
-        return permit.other();
+        // `(#131031) Business Account locked`: the number is said already.
+        let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
+        permit.locked(error.code, cut(title), error.fbtrace_id.as_deref().map(cut))
     }
-    // Meta let the token pass, and refused the account.
-    credentials.learned(parts);
-    // `(#131031) Business Account locked`: the number is said already.
-    let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
-    permit.locked(error.code, cut(title), error.fbtrace_id.as_deref().map(cut))
 }
 
 /// Meta's id of a call that went well: an error has it in its body.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderName, HeaderValue, Request, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
-use super::drain::Ahead;
+use super::drain::{Ahead, KEPT};
 use super::{Credentials, Forward, Parts, observe};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breaker::Rejection;
@@ -48,7 +48,7 @@ pub(super) async fn send<S: Forward>(
     let before = came.elapsed();
     let answer = upstream.call(request).await?;
     let (head, body) = answer.into_parts();
-    let collected = observe::collect(body).await;
+    let collected = observe::collect(body, observe::CAP).await;
     let after = Instant::now();
     let answer = observe::observe(&parts, head, collected, endpoint, permit, &credentials).await;
     parts.telemetry.emit(OverheadEvent(before + after.elapsed()));
@@ -70,7 +70,7 @@ async fn look_closer(
 ) -> Result<Looked, ProxyError> {
     let credentials = Credentials::of(phone, &request);
     let (head, body) = request.into_parts();
-    let ahead = Ahead::read(body).await?;
+    let ahead = Ahead::read(body, KEPT).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if endpoint == Endpoint::Messages && ahead.whole().is_some_and(|body| is_read_receipt(content_type, body))
     {
@@ -95,10 +95,15 @@ const NEXT_CHECK: HeaderName = HeaderName::from_static("x-sendfuse-next-check");
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 fn reject(parts: &Parts, rejection: &Rejection) -> Response<ResponseBody> {
-    let rejecting = parts.rejecting.load();
     let mut response = Response::new(ResponseBody::full(rejection.body(&parts.ids.next())));
-    *response.status_mut() = rejecting.status;
-    let headers = response.headers_mut();
+    (*response.status_mut(), *response.headers_mut()) = rejection_head(parts, rejection);
+    response
+}
+
+/// The status and the headers of a rejection.
+pub(super) fn rejection_head(parts: &Parts, rejection: &Rejection) -> (StatusCode, HeaderMap) {
+    let rejecting = parts.rejecting.load();
+    let mut headers = HeaderMap::new();
     headers.insert(header::CONTENT_TYPE, super::super::own::JSON);
     headers.insert(STATE, HeaderValue::from_static(rejection.state.name()));
     headers.insert(PROXY_STATUS, HeaderValue::from_static("sendfuse; error=destination_unavailable"));
@@ -118,5 +123,5 @@ fn reject(parts: &Parts, rejection: &Rejection) -> Response<ResponseBody> {
             insert(header::RETRY_AFTER, &seconds.to_string());
         }
     }
-    response
+    (rejecting.status, headers)
 }
