@@ -73,7 +73,7 @@ impl Breakers {
         let (now, settings) = (self.now(), self.settings());
         let mut counted = Counted {
             states: SHOWN_STATES.map(|state| (state, 0)),
-            deaf: self.0.hearing.deaf(),
+            deaf: self.0.hearing.deaf_phones().len() as u64,
             ..Counted::default()
         };
         for (phone, cell) in self.0.registry.all() {

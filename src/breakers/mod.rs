@@ -219,7 +219,8 @@ impl Breakers {
         trial: Option<Lease>,
         event: SendEvent,
     ) -> Permit {
-        Permit { breakers: self.clone(), phone, generation, trial, counted: Some(event) }
+        let admitted = self.0.hearing.moment();
+        Permit { breakers: self.clone(), phone, generation, trial, admitted, counted: Some(event) }
     }
 
     /// The outcome of a probe.
