@@ -67,19 +67,28 @@ impl FromStr for Key {
     type Err = MalformedKey;
 
     fn from_str(text: &str) -> Result<Self, MalformedKey> {
-        let (at, phone, generation) = three_numbers(text).ok_or(MalformedKey)?;
-        let at = at.parse().map_err(|_| MalformedKey)?;
-        Ok(Self { at: Timestamp::from_millis(at), phone, generation })
+        let [at, phone, generation] = three_numbers(text).ok_or(MalformedKey)?;
+        Ok(Self {
+            at: Timestamp::from_millis(at.parse().map_err(|_| MalformedKey)?),
+            phone: PhoneNumberId::parse(phone).map_err(|_| MalformedKey)?,
+            generation: Generation(generation.parse().map_err(|_| MalformedKey)?),
+        })
     }
 }
 
-/// `…-106540352242922-1` and whatever stands before: a number, an id, a generation.
-fn three_numbers(text: &str) -> Option<(&str, PhoneNumberId, Generation)> {
-    let mut parts = text.split('-').filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()));
-    let (first, phone, generation) = (parts.next()?, parts.next()?, parts.next()?);
-    let is_all = text.split('-').count() == 3;
-    let generation = generation.parse().ok().map(Generation)?;
-    is_all.then_some((first, PhoneNumberId::parse(phone).ok()?, generation))
+/// Whether this can be the id of an incident.
+pub fn is_id(text: &str) -> bool {
+    three_numbers(text).is_some_and(|[phone, generation, seconds]| {
+        PhoneNumberId::parse(phone).is_ok()
+            && generation.parse::<u64>().is_ok()
+            && seconds.parse::<u64>().is_ok()
+    })
+}
+
+fn three_numbers(text: &str) -> Option<[&str; 3]> {
+    let parts: Vec<&str> = text.splitn(4, '-').collect();
+    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    <[&str; 3]>::try_from(parts).ok().filter(|parts| parts.iter().all(is_number))
 }
 
 /// An incident that was asked for, or made because it was not there.
@@ -142,7 +151,8 @@ impl Book {
         let mut incident = Incident::begun(phone, start);
         let Waiting { evidence, leaks } = self.waiting.remove(&phone).unwrap_or_default();
         evidence.into_iter().for_each(|evidence| incident.hear(evidence, false));
-        let waited = leaks.into_iter().filter(|(admitted, _)| incident.holds(*admitted)).map(|(_, leak)| leak);
+        let waited =
+            leaks.into_iter().filter(|(admitted, _)| incident.holds(*admitted)).map(|(_, leak)| leak);
         let waited = waited.collect();
         let before = self.latest(phone);
         self.restore(incident);

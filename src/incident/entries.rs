@@ -68,6 +68,23 @@ impl Evidence {
             generation: None,
         }
     }
+
+    /// A message was delivered, or is on its way.
+    pub fn of_proof(text: &str, at: Timestamp) -> Self {
+        Self {
+            at,
+            verdict: Verdict::Delivered,
+            source: Source::Webhook,
+            code: None,
+            text: text.to_owned(),
+            stale: false,
+            wamid: None,
+            accepted_at: None,
+            dated: None,
+            fbtrace_id: None,
+            generation: None,
+        }
+    }
 }
 
 /// How a probe ended.
@@ -111,7 +128,13 @@ impl Probe {
             entity.errors.truncate(MOST_ERRORS);
             entity
         };
-        Self { at, outcome, unknown, entities: entities.iter().take(MOST_ENTITIES).map(kept).collect(), ignored }
+        Self {
+            at,
+            outcome,
+            unknown,
+            entities: entities.iter().take(MOST_ENTITIES).map(kept).collect(),
+            ignored,
+        }
     }
 }
 

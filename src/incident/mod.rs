@@ -15,7 +15,8 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use book::{
-    Book, Key, Listed, MalformedKey, MOST_FINISHED, MOST_LEAKS, MOST_LEAKS_OF_ONE, MOST_WAITING, Recorded,
+    Book, Key, Listed, MOST_FINISHED, MOST_LEAKS, MOST_LEAKS_OF_ONE, MOST_WAITING, MalformedKey, Recorded,
+    is_id,
 };
 pub use entries::{
     Evidence, Leak, LeftOut, OrderGiven, OrderName, Outcome, Probe, Step, Trial, TrialOutcome, Verdict,
@@ -175,7 +176,8 @@ impl Incident {
     #[must_use]
     pub fn masked(mut self) -> Self {
         let wamids = self.leaks.iter_mut().map(|leak| &mut leak.wamid);
-        let evidence = self.trip.iter_mut().chain(&mut self.evidence).flat_map(|evidence| &mut evidence.wamid);
+        let evidence =
+            self.trip.iter_mut().chain(&mut self.evidence).flat_map(|evidence| &mut evidence.wamid);
         let trials = self.trials.iter_mut().flat_map(|trial| &mut trial.wamid);
         for wamid in wamids.chain(evidence).chain(trials) {
             *wamid = wamid.masked();
@@ -188,7 +190,8 @@ impl Incident {
 
     /// Without its long lists, but with their lengths.
     pub fn summary(&self) -> Summary {
-        let all = |kept: usize, left_out: u64| u64::try_from(kept).unwrap_or(u64::MAX).saturating_add(left_out);
+        let all =
+            |kept: usize, left_out: u64| u64::try_from(kept).unwrap_or(u64::MAX).saturating_add(left_out);
         Summary {
             id: self.id.clone(),
             scope: self.scope,
@@ -196,11 +199,13 @@ impl Incident {
             opened_at: self.opened_at,
             closed_at: self.closed_at,
             trip: self.trip.clone(),
-            evidence: all(self.evidence.len(), self.left_out.evidence),
-            probes: all(self.probes.len(), self.left_out.probes),
-            trials: all(self.trials.len(), self.left_out.trials),
-            transitions: all(self.transitions.len(), self.left_out.transitions),
-            orders: all(self.orders.len(), self.left_out.orders),
+            counts: Counts {
+                evidence: all(self.evidence.len(), self.left_out.evidence),
+                probes: all(self.probes.len(), self.left_out.probes),
+                trials: all(self.trials.len(), self.left_out.trials),
+                transitions: all(self.transitions.len(), self.left_out.transitions),
+                orders: all(self.orders.len(), self.left_out.orders),
+            },
             leaked: self.leaked,
             rejected: self.rejected,
             would_reject: self.would_reject,
@@ -208,7 +213,7 @@ impl Incident {
     }
 }
 
-/// An incident in a list: counts in place of its lists.
+/// An incident among others: counts in place of its lists.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// See [`Incident::id`].
@@ -225,22 +230,29 @@ pub struct Summary {
     pub closed_at: Option<Timestamp>,
     /// What tripped the breaker.
     pub trip: Option<Evidence>,
-    /// How many pieces of evidence there were.
-    pub evidence: u64,
-    /// How many probes.
-    pub probes: u64,
-    /// How many trials.
-    pub trials: u64,
-    /// How many steps.
-    pub transitions: u64,
-    /// How many orders.
-    pub orders: u64,
+    /// How long its lists are.
+    pub counts: Counts,
     /// How many leaks.
     pub leaked: u64,
     /// How many sends were rejected.
     pub rejected: u64,
     /// How many sends enforce mode would have rejected.
     pub would_reject: u64,
+}
+
+/// How much an incident has had of each, what is not kept included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Pieces of evidence.
+    pub evidence: u64,
+    /// Probes.
+    pub probes: u64,
+    /// Trials that ended.
+    pub trials: u64,
+    /// Steps of the breaker.
+    pub transitions: u64,
+    /// Operators' orders.
+    pub orders: u64,
 }
 
 impl Summary {

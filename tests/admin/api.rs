@@ -446,7 +446,7 @@ async fn what_is_not_there_is_404_and_what_is_there_405() {
         "/v1",
         "/v1/",
         "/v1/wabas",
-        "/v1/incidents",
+        "/v1/replicas",
         "/v1/events",
         "/v1/report",
         "/v1/replicas",
