@@ -448,7 +448,6 @@ async fn what_is_not_there_is_404_and_what_is_there_405() {
         "/v1/wabas",
         "/v1/replicas",
         "/v1/events",
-        "/v1/report",
         "/v1/replicas",
         "/v1/breakers/",
         "/v1/breakers/101/",
