@@ -73,6 +73,10 @@ impl Fake {
         self.0.lock().unwrap().breakers.insert(id.to_owned(), view(id, state, 7));
     }
 
+    pub(crate) fn set_would_reject(&self, id: &str, sends: u64) {
+        self.0.lock().unwrap().breakers.get_mut(id).unwrap().would_reject = sends;
+    }
+
     /// Leaves only this one.
     pub(crate) fn keep(&self, id: &str) {
         self.0.lock().unwrap().breakers.retain(|other, _| other == id);
