@@ -5,6 +5,7 @@
 //! operator) awaits it first. The settling of a transition runs on its own task, so nothing is lost when the caller goes away.
 
 mod hear;
+mod incidents;
 mod journal;
 mod list;
 mod orders;

@@ -181,10 +181,11 @@ async fn what_is_no_leak() {
 async fn failures_that_were_not_yet_enough_to_trip_are_leaks_once_it_trips() {
     let scene = Scene::with(|config| config.breaker.trip_after = 3);
     let mut sent = Vec::new();
+    let accepted = scene.clock.now();
     for _ in 0..3 {
         sent.push(scene.send(PHONE).await.wamid());
+        scene.advance(SECOND * 10).await;
     }
-    let accepted = scene.clock.now();
     for (n, wamid) in sent.iter().enumerate() {
         assert_eq!((scene.state(PHONE), incidents(&scene).len()), ("closed", 0));
         scene.advance(SECOND * 10).await;
