@@ -23,4 +23,5 @@ mod report;
 mod timelines;
 mod trips;
 mod trouble;
+mod watch;
 mod webhook_trips;

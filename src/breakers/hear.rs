@@ -53,10 +53,9 @@ impl Breakers {
     fn hear_status(&self, status: &Status, leaks: &mut Option<Commit>) -> Settling {
         let inner = &self.0;
         let lock = status.errors.iter().find(|error| is_lock(error.code));
-        let is_proof = matches!(status.kind, StatusKind::Sent | StatusKind::Delivered | StatusKind::Read);
-        // A delivery says nothing new to a closed breaker.
-        let says_nothing =
-            lock.is_none() && (!is_proof || inner.registry.plainly_closed(status.phone).is_some());
+        // All else says nothing new to a closed breaker.
+        let says_nothing = lock.is_none()
+            && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some());
         let observed = inner.would_rejects.has(status.phone);
         if says_nothing && !observed {
             return Settling::default();
@@ -84,7 +83,10 @@ impl Breakers {
                 settling
             }
             None => {
-                let event = Event::Proof { about, sent: status.kind == StatusKind::Sent };
+                let event = match status.kind {
+                    StatusKind::Failed => Event::Failed { about },
+                    kind => Event::Proof { about, sent: kind == StatusKind::Sent },
+                };
                 let word = Word { wamid, dated: status.at, ..Word::from(event) };
                 self.apply_if_known(status.phone, word)
             }

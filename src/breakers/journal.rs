@@ -14,7 +14,7 @@ use super::Breakers;
 use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, TransitionKind};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::{PhoneNumberId, Wamid};
-use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Summary, Trial, TrialOutcome};
+use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Trial, TrialOutcome};
 use crate::registry::{Accepted, Cell};
 use crate::store::{Commit, Table};
 use crate::telemetry::events::LeakEvent;

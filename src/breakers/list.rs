@@ -98,6 +98,7 @@ impl Breakers {
             policy: &settings.policy,
             durability: &self.0.durability,
             deaf_since: self.0.hearing.deaf_since(phone),
+            can_be_watched: self.can_be_watched(phone),
             now: self.now(),
         };
         BreakerView::of(phone, cell, &around)

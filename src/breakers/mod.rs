@@ -17,6 +17,7 @@ mod tell;
 mod tests;
 mod timers;
 mod view;
+mod watch;
 mod would_reject;
 
 use std::fmt;
@@ -33,6 +34,7 @@ pub use permit::Permit;
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
+pub use watch::Watching;
 
 use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy, Rejection, TransitionKind};
 use crate::clock::Clock;
@@ -47,6 +49,7 @@ use crate::time::Timestamp;
 
 use journal::{Found, Jotting, Journal, Word};
 use tell::{Durability, Seen, Told};
+use watch::Watch;
 use would_reject::WouldRejects;
 
 /// The handle. Cheap to clone; all clones are one.
@@ -60,6 +63,7 @@ struct Inner {
     hearing: Hearing,
     journal: Journal,
     would_rejects: WouldRejects,
+    watch: Watch,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -82,6 +86,8 @@ pub struct Settings {
     pub commit_timeout: Duration,
     /// How long sends may be accepted without any status before their phone counts as deaf; `None`: no webhook is expected.
     pub deaf_after: Option<Duration>,
+    /// How closely phones that are closed are watched.
+    pub watching: Watching,
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -138,6 +144,7 @@ impl Breakers {
             hearing: Hearing::default(),
             journal: Journal::default(),
             would_rejects: WouldRejects::default(),
+            watch: Watch::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -215,6 +222,10 @@ impl Breakers {
 
     /// The outcome of a probe.
     pub async fn probed(&self, ticket: &ProbeTicket, health: Health) {
+        let is_watch = matches!(ticket.purpose, Purpose::Watch(_));
+        if is_watch && !self.0.watch.looked(ticket.phone, &health) {
+            return;
+        }
         self.0.telemetry.emit(ProbeEvent { id: ticket.phone, outcome: ProbeOutcome::from(&health) });
         let waba = match &health {
             Health::Clear(entities) | Health::Blocked(entities) => entities
@@ -236,6 +247,10 @@ impl Breakers {
                     Health::Clear(_) | Health::Unknown(_) => self.apply_if_known(ticket.phone, event).await,
                 }
             }
+        }
+        if is_watch {
+            // Whoever waits has asked for a probe of their own.
+            return;
         }
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, waiter) in waiting.extract_if(.., |(phone, _)| *phone == ticket.phone) {

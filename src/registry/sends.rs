@@ -30,8 +30,11 @@ const SHARDS: usize = 1 << SHARD_BITS;
 const SHARD_BITS: u32 = 6;
 /// How many sends a shard remembers.
 const SHARD: usize = 15_625;
-/// How many slots a shard grows by.
-const CHUNK: usize = 256;
+/// How many slots a shard grows by: as many as fit 8 KiB. The program's allocator rounds up to powers of two, and a chunk a little
+/// beyond one would cost a fifth more.
+const CHUNK: usize = (8 << 10) / size_of::<Slot>();
+/// How many chains a shard begins with; a power of two.
+const FEWEST_HEADS: usize = 16;
 /// No slot.
 const NONE: u32 = u32::MAX;
 
@@ -177,7 +180,7 @@ impl Shard {
 
     fn push(&mut self, slot: Slot) {
         if self.len >= self.heads.len() {
-            self.heads = vec![NONE; (self.len * 2).max(CHUNK)];
+            self.heads = vec![NONE; (self.len * 2).max(FEWEST_HEADS)];
             (0..self.len).for_each(|at| self.link(at));
         }
         if self.len.is_multiple_of(CHUNK) {
