@@ -68,7 +68,12 @@ impl Breakers {
         if says_nothing {
             return Settling::default();
         }
-        let send = key.and_then(|key| inner.sends.get(key));
+        let mut send = key.and_then(|key| inner.sends.get(key));
+        if let (None, Some(key), Some(_)) = (send, key, lock) {
+            inner.overtaking.keep(key, status);
+            // Its answer may have come in between, and found nothing to take.
+            send = inner.sends.get(key).filter(|_| inner.overtaking.take(key).is_some());
+        }
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
@@ -91,6 +96,28 @@ impl Breakers {
                 self.apply_if_known(status.phone, word)
             }
         }
+    }
+
+    /// A message is remembered. If its failure has overtaken its answer, that is heard now: as a leak, and where its date was not
+    /// enough to open, as evidence about a send of ours.
+    pub(super) fn hear_overtaking(&self, phone: PhoneNumberId, key: WamidKey) -> Option<Settling> {
+        let failure = self.0.overtaking.take(key)?;
+        let mut leak = None;
+        let settling = match self.0.registry.plainly_closed(phone) {
+            Some(_) => self.hear_status(&failure, &mut leak),
+            None => {
+                let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
+                leak = code.and_then(|code| self.note_leak(&failure, key, code));
+                Settling::default()
+            }
+        };
+        let patience = self.settings().commit_timeout;
+        Some(Settling(Some(self.0.runtime.spawn(async move {
+            settling.await;
+            if let Some(commit) = leak {
+                drop(tokio::time::timeout(patience, commit).await);
+            }
+        }))))
     }
 
     fn locked_by_webhook(

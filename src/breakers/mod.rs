@@ -9,6 +9,7 @@ mod incidents;
 mod journal;
 mod list;
 mod orders;
+mod overtaking;
 mod permit;
 mod record;
 mod reopen;
@@ -48,6 +49,7 @@ use crate::telemetry::labels::{ProbeOutcome, RejectReason};
 use crate::time::Timestamp;
 
 use journal::{Found, Jotting, Journal, Word};
+use overtaking::Overtaking;
 use tell::{Durability, Seen, Told};
 use watch::Watch;
 use would_reject::WouldRejects;
@@ -63,6 +65,7 @@ struct Inner {
     hearing: Hearing,
     journal: Journal,
     would_rejects: WouldRejects,
+    overtaking: Overtaking,
     watch: Watch,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
@@ -144,6 +147,7 @@ impl Breakers {
             hearing: Hearing::default(),
             journal: Journal::default(),
             would_rejects: WouldRejects::default(),
+            overtaking: Overtaking::default(),
             watch: Watch::default(),
             settings: ArcSwap::from_pointee(settings),
             store,

@@ -55,12 +55,19 @@ impl Permit {
         });
         match self.trial.take() {
             None => {
-                keys.for_each(drop);
-                Settling::default()
+                let settlings = keys.filter_map(|key| self.breakers.hear_overtaking(self.phone, key));
+                // Each runs by itself: the last to be begun is the one to wait for.
+                settlings.last().unwrap_or_default()
             }
             Some(lease) => {
-                let event = Event::TrialAccepted { lease, generation, keys: keys.collect() };
-                self.breakers.apply_if_known(self.phone, event)
+                let keys: Vec<_> = keys.collect();
+                let event = Event::TrialAccepted { lease, generation, keys: keys.clone() };
+                let settling = self.breakers.apply_if_known(self.phone, event);
+                // What they mean to the trial is heard; as leaks they are not counted yet.
+                for key in keys {
+                    drop(self.breakers.hear_overtaking(self.phone, key));
+                }
+                settling
             }
         }
     }
