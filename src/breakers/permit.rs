@@ -57,7 +57,7 @@ impl Permit {
             None => {
                 let settlings = keys.filter_map(|key| self.breakers.hear_overtaking(self.phone, key));
                 // Each runs by itself: the last to be begun is the one to wait for.
-                settlings.last().unwrap_or_default()
+                settlings.fold(Settling::default(), |_, last| last)
             }
             Some(lease) => {
                 let keys: Vec<_> = keys.collect();
