@@ -1,5 +1,7 @@
 //! The simulated Meta does what the facts say: otherwise the tests that trust it prove nothing.
 
+mod locks;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use sendfuse::clock::Clock;
 use sendfuse::simulator::{
-    Encoding, Fault, FaultRule, Health, Listening, Options, PHONE, PhoneCounts, Profile, Protocols,
+    Delay, Encoding, Fault, FaultRule, Health, Listening, Options, PHONE, PhoneCounts, Profile, Protocols,
     Simulator, WABA,
 };
 use sendfuse::time::Timestamp;

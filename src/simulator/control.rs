@@ -2,11 +2,12 @@
 //!
 //! | request | body |
 //! |---|---|
-//! | `POST /_simulator/lock` | `{"phone":"…","profile":"async"}`; `sync403`, `sync400`, `ban`, `intermittent` (+ `"delivered_percent":30`), `late_duplicates` (+ `"after":"30s"`) |
+//! | `POST /_simulator/lock` | `{"phone":"…","profile":"async"}`; `sync403`, `sync400`, `ban`, `review_pending`, `intermittent` (+ `"delivered_percent":30`), `late_duplicates` (+ `"after":"30s"`), `reengagement_wave` (+ `"lasting":"10m","failed_percent":80`); each may have `"failures_after":"200ms..30s"` |
 //! | `POST /_simulator/unlock` | `{"phone":"…"}` |
 //! | `POST /_simulator/health` | `{"phone":"…","health":"sip_blocked"}`; `available`, `payment_blocked`, `limited_with_errors`, `banned`, `not_linked`, `{"custom":{…}}`, or null |
 //! | `POST /_simulator/fault` | `{"phone":"…","on":"sends","times":1,"fault":"delay","delay":"2s"}`, see [`Fault`](super::Fault); only `fault` is needed |
 //! | `POST /_simulator/clear_faults` | `{"phone":"…"}` or `{}` for all |
+//! | `POST /_simulator/statuses` | `{"delay":"200ms..30s"}`: from acceptance to the first status, and from each to the next |
 //! | `POST /_simulator/webhook` | `{"waba":"…","field":"account_update","value":{…}}` |
 //! | `GET /_simulator/counts` | |
 
@@ -18,13 +19,13 @@ use serde_json::{Value, json};
 
 use super::http::{Payload, full, response};
 use super::nodes::Target;
-use super::{FaultRule, Health, Profile, Simulator};
+use super::{Delay, FaultRule, Health, Lock, Simulator};
 
 #[derive(Deserialize)]
-struct Lock {
+struct LockPhone {
     phone: String,
     #[serde(flatten)]
-    profile: Profile,
+    lock: Lock,
 }
 
 #[derive(Deserialize)]
@@ -36,6 +37,11 @@ struct OnPhone {
 struct SetHealth {
     phone: String,
     health: Option<Health>,
+}
+
+#[derive(Deserialize)]
+struct Statuses {
+    delay: Delay,
 }
 
 #[derive(Deserialize)]
@@ -59,13 +65,14 @@ pub(super) fn answer(
 ) -> Response<Payload> {
     let done = match (method.as_str(), target.edge().unwrap_or_default()) {
         ("GET", "counts") => Ok(json!(simulator.counts())),
-        ("POST", "lock") => with(body, |order: Lock| simulator.lock(&order.phone, order.profile)),
+        ("POST", "lock") => with(body, |order: LockPhone| simulator.lock(&order.phone, order.lock)),
         ("POST", "unlock") => with(body, |order: OnPhone| simulator.unlock(&order.phone)),
         ("POST", "health") => with(body, |order: SetHealth| simulator.set_health(&order.phone, order.health)),
         ("POST", "fault") => with(body, |rule: FaultRule| simulator.fault(rule)),
         ("POST", "clear_faults") => {
             with(body, |order: ClearFaults| simulator.clear_faults(order.phone.as_deref()))
         }
+        ("POST", "statuses") => with(body, |order: Statuses| simulator.set_status_delay(order.delay)),
         ("POST", "webhook") => {
             with(body, |order: Webhook| simulator.webhook(&order.waba, &order.field, order.value))
         }

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::state::{Phone, Profile};
+use super::lock::Profile;
+use super::state::Phone;
 use super::{APP, BUSINESS};
 
 /// A health answer to give, whatever the lock says.
@@ -28,10 +29,12 @@ pub enum Health {
 
 /// `health_status` of a phone.
 pub(super) fn of_phone(id: &str, phone: &Phone, banned: bool) -> Value {
-    let health = match (&phone.health, &phone.lock) {
+    let profile = phone.lock.as_ref().map(|lock| &lock.profile);
+    let health = match (&phone.health, profile) {
         (Some(health), _) => health.clone(),
         (None, Some(Profile::Ban)) => Health::Banned,
         (None, _) if banned => Health::Banned,
+        (None, Some(Profile::ReviewPending)) => Health::LimitedWithErrors,
         (None, _) => Health::Available,
     };
     if let Health::Custom(value) = health {
@@ -54,8 +57,13 @@ pub(super) fn of_phone(id: &str, phone: &Phone, banned: bool) -> Value {
 }
 
 /// `health_status` of a WABA: its phones are not in it.
-pub(super) fn of_waba(waba: &str, banned: bool) -> Value {
-    status(None, waba, if banned { &Health::Banned } else { &Health::Available })
+pub(super) fn of_waba(waba: &str, banned: bool, under_review: bool) -> Value {
+    let health = match (banned, under_review) {
+        (true, _) => Health::Banned,
+        (false, true) => Health::LimitedWithErrors,
+        (false, false) => Health::Available,
+    };
+    status(None, waba, &health)
 }
 
 fn status(number: Option<Entity>, waba: &str, health: &Health) -> Value {

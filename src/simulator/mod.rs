@@ -6,7 +6,9 @@
 //! | `http` | one request: read, record, hand on, answer with the faults that are set |
 //! | `nodes` | which node and edge a path names; reads of fields |
 //! | `sends`, `registration`, `media`, `subscriptions` | the edges |
-//! | `webhooks` | what is delivered to the callback: signed, late, doubled, retried |
+//! | `lock` | how a locked phone behaves |
+//! | `statuses` | what is told of an accepted message, and when |
+//! | `webhooks` | how that is delivered to the callback: signed, repeated, retried |
 //! | `health` | health status answers |
 //! | `faults` | what goes wrong on the wire |
 //! | `control` | all of it over HTTP, under `/_simulator/` (open to whoever can connect) |
@@ -26,6 +28,11 @@
 //! - PIN limits that Meta does not document are ours: see `registration`. No code is ever sent by SMS.
 //! - A lock's synchronous answer is assembled from the documentation; nobody has published one. A ban's sends are
 //!   answered like that as well.
+//! - Of a new number under review it is known that its WABA says PENDING, and that its sends are accepted and fail. The rest is
+//!   ours: name PENDING_REVIEW, quality UNKNOWN, business not_verified, on the business app, and health LIMITED for the
+//!   missing verification (141010).
+//! - It does not know who has written to whom when: after a lock with a wave of 131047, chance says whose window is closed.
+//! - How long statuses take is evenly spread over the range that is set; nobody has published how long Meta's take.
 //! - The media URL points back at the simulator. What is uploaded is counted, not kept: a download is made-up bytes of
 //!   the same length. The fields beside the file are not looked at.
 //! - Downloads are never encoded, halved or cut in pieces; `Stall`, `Reset`, `Delay` and `Error` work on them.
@@ -37,11 +44,13 @@
 
 mod answer;
 mod control;
+mod delay;
 mod encoding;
 mod faults;
 mod health;
 mod http;
 mod listen;
+mod lock;
 mod media;
 mod nodes;
 mod params;
@@ -49,6 +58,7 @@ mod record;
 mod registration;
 mod sends;
 mod state;
+mod statuses;
 mod subscriptions;
 mod tls;
 mod webhooks;
@@ -64,12 +74,13 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
+pub use delay::{Delay, MalformedDelay};
 pub use encoding::Encoding;
 pub use faults::{Fault, FaultRule, Requests};
 pub use health::Health;
 pub use listen::{Listening, Protocols};
+pub use lock::{Lock, Profile};
 pub use record::{Counts, PhoneCounts, Recorded};
-pub use state::Profile;
 pub use webhooks::{Deliver, Delivery};
 
 use state::State;
@@ -94,7 +105,8 @@ pub struct Options {
     pub webhook_url: Option<String>,
     /// How webhooks and handshakes are delivered. Without one: plain HTTP over real sockets.
     pub deliver: Option<Deliver>,
-    /// From acceptance to `sent` or `failed`, and from each status to the next.
+    /// From acceptance to `sent` or `failed`, and from each status to the next. Can be changed later, to a range too:
+    /// [`Simulator::set_status_delay`].
     pub status_delay: Duration,
     /// How many of 100 messages are read after they were delivered.
     pub read_percent: u8,
@@ -187,13 +199,13 @@ impl Simulator {
     }
 
     /// Locks a phone from now on. [`Profile::Ban`] takes all phones of its WABA. An id that is no phone: nothing.
-    pub fn lock(&self, phone: &str, profile: Profile) {
-        self.state().lock_phone(phone, profile);
+    pub fn lock(&self, phone: &str, lock: impl Into<Lock>) {
+        self.state().lock_phone(phone, lock.into());
         self.inner.changed.notify_waiters();
     }
 
     /// Ends a phone's lock (a ban: of all phones of the WABA). After [`Profile::LateDuplicates`] its failures come
-    /// again, which needs a tokio runtime.
+    /// again, which needs a tokio runtime; after [`Profile::ReengagementWave`] others follow.
     pub fn unlock(&self, phone: &str) {
         let late = self.state().unlock_phone(phone);
         self.inner.changed.notify_waiters();
@@ -220,6 +232,12 @@ impl Simulator {
     /// Where webhooks go from now on, those due included.
     pub fn set_webhook_url(&self, url: Option<String>) {
         self.state().webhook_url = url;
+    }
+
+    /// How long statuses take from now on; those of messages accepted before are not changed. A lock may have a delay of
+    /// its own for its failures.
+    pub fn set_status_delay(&self, delay: impl Into<Delay>) {
+        self.state().status_delay = delay.into();
     }
 
     /// Sends a webhook of any field, for instance `account_update`, to the app's callback; needs a tokio runtime.

@@ -212,19 +212,20 @@ fn phone_fields(state: &State, id: &str, phone: &Phone) -> Map<String, Value> {
     } else {
         "CONNECTED"
     };
+    let new = phone.under_review();
     object(json!({
         "display_phone_number": phone.display,
         "verified_name": "Lucky Shrub",
         "status": status,
-        "quality_rating": "GREEN",
+        "quality_rating": if new { "UNKNOWN" } else { "GREEN" },
         "throughput": {"level": "STANDARD"},
         "account_mode": "LIVE",
-        "name_status": "APPROVED",
+        "name_status": if new { "PENDING_REVIEW" } else { "APPROVED" },
         "code_verification_status": "VERIFIED",
         "platform_type": "CLOUD_API",
         "is_pin_enabled": phone.two_step.pin.is_some(),
         "is_official_business_account": false,
-        "is_on_biz_app": false,
+        "is_on_biz_app": new,
         "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
         "last_onboarded_time": "2025-01-01T00:00:00+0000",
         "webhook_configuration": subscriptions::configuration(state, phone),
@@ -233,19 +234,24 @@ fn phone_fields(state: &State, id: &str, phone: &Phone) -> Map<String, Value> {
 }
 
 fn waba_fields(state: &State, waba: &str) -> Map<String, Value> {
-    let banned = state.banned(waba);
+    let (banned, under_review) = (state.banned(waba), state.under_review(waba));
+    let review = match (banned, under_review) {
+        (true, _) => "REJECTED",
+        (false, true) => "PENDING",
+        (false, false) => "APPROVED",
+    };
     object(json!({
         "name": "Lucky Shrub",
         "status": if banned { "DISABLED" } else { "ACTIVE" },
-        "account_review_status": if banned { "REJECTED" } else { "APPROVED" },
-        "business_verification_status": "verified",
+        "account_review_status": review,
+        "business_verification_status": if under_review { "not_verified" } else { "verified" },
         "country": "US",
         "ownership_type": "SELF",
         "currency": "USD",
         "timezone_id": "1",
         "marketing_messages_onboarding_status": "ONBOARDED",
         "owner_business_info": {"id": BUSINESS, "name": "Lucky Shrub"},
-        "health_status": health::of_waba(waba, banned),
+        "health_status": health::of_waba(waba, banned, under_review),
     }))
 }
 

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::Simulator;
 use super::answer::{Answer, Failure};
+use super::lock::Profile;
 use super::params::Params;
-use super::state::Profile;
-use super::webhooks::{self, Course, Message};
+use super::statuses::{self, Course, Message};
 
 /// The message types there are; each has an object of its name beside it.
 const TYPES: [&str; 13] = [
@@ -61,14 +61,14 @@ pub(super) fn send(
         check_content(params, edge)?;
         Recipient::read(params)?
     };
-    let course = admit(simulator, phone, &recipient)?;
-    let wamid = wamid(simulator, recipient.wa_id.as_deref().unwrap_or("0"));
     let template = params.text("type").as_deref() == Some("template");
     let category = match (edge, template) {
         ("marketing_messages", _) => "marketing_lite",
         (_, true) => "utility",
         _ => "service",
     };
+    let course = admit(simulator, phone, &recipient, category == "service")?;
+    let wamid = wamid(simulator, recipient.wa_id.as_deref().unwrap_or("0"));
     let answer = if encrypted {
         let opaque = format!("{}{}", wamid, simulator.draw());
         json!({"encrypted_contents": format!("eyJ{}", STANDARD.encode(opaque))})
@@ -88,7 +88,7 @@ pub(super) fn send(
         category,
         callback_data: params.text("biz_opaque_callback_data"),
     };
-    webhooks::follow(simulator, message, course);
+    statuses::follow(simulator, message, course);
     Ok(Answer::Json(answer))
 }
 
@@ -180,8 +180,13 @@ impl Recipient {
     }
 }
 
-/// Whether a send is taken, and what becomes of it.
-fn admit(simulator: &Simulator, phone: &str, recipient: &Recipient) -> Result<Course, Failure> {
+/// Whether a send is taken, and what becomes of it. Only templates need no open window.
+fn admit(
+    simulator: &Simulator,
+    phone: &str,
+    recipient: &Recipient,
+    needs_window: bool,
+) -> Result<Course, Failure> {
     let lucky = |percent| simulator.chance(percent);
     let mut state = simulator.state();
     let Some(phone) = state.phone(phone) else {
@@ -193,14 +198,21 @@ fn admit(simulator: &Simulator, phone: &str, recipient: &Recipient) -> Result<Co
     if recipient.wa_id.as_ref() == Some(&phone.display) {
         return Err(Failure::new(400, 131_021, "Recipient cannot be sender"));
     }
-    let course = match &phone.lock {
+    let profile = phone.lock.as_ref().map(|lock| &lock.profile);
+    let failures_after = phone.lock.as_ref().and_then(|lock| lock.failures_after);
+    let course = match profile {
+        None if needs_window && lucky(phone.closed_windows()) => Course::WindowClosed,
         None => Course::Delivered,
         Some(Profile::Sync403 | Profile::Ban) => return Err(Failure::locked(403)),
         Some(Profile::Sync400) => return Err(Failure::locked(400)),
         Some(Profile::Intermittent { delivered_percent }) if lucky(*delivered_percent) => Course::Delivered,
-        Some(Profile::Async | Profile::LateDuplicates { .. } | Profile::Intermittent { .. }) => {
-            Course::Locked
-        }
+        Some(
+            Profile::Async
+            | Profile::LateDuplicates { .. }
+            | Profile::Intermittent { .. }
+            | Profile::ReviewPending
+            | Profile::ReengagementWave { .. },
+        ) => Course::Locked(failures_after),
     };
     phone.counts.accepted += 1;
     drop(state);

@@ -4,39 +4,16 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::Options;
+use super::delay::Delay;
 use super::faults::FaultRule;
 use super::health::Health;
+use super::lock::{Lock, Profile};
 use super::media::Media;
 use super::record::{Counts, PhoneCounts, Recorded};
 use super::registration::TwoStep;
-
-/// How a locked phone behaves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "profile", rename_all = "snake_case")]
-pub enum Profile {
-    /// Sends are accepted and fail by webhook; health stays AVAILABLE.
-    Async,
-    /// Sends are answered 403, 131031.
-    Sync403,
-    /// Sends are answered 400, 131031.
-    Sync400,
-    /// The WABA is banned: sends are answered 403, health says BLOCKED (141014), nothing is delivered any more.
-    Ban,
-    /// As `Async`, but some messages get through.
-    Intermittent {
-        /// How many of 100 messages are delivered.
-        delivered_percent: u8,
-    },
-    /// As `Async`, and every failure is delivered once more after the unlock.
-    LateDuplicates {
-        /// How long after the unlock.
-        #[serde(with = "super::control::duration")]
-        after: Duration,
-    },
-}
 
 /// The most failures kept for a later repetition.
 const LATE_FAILURES: usize = 10_000;
@@ -49,6 +26,7 @@ pub(super) struct State {
     pub(super) recorded: VecDeque<Recorded>,
     pub(super) totals: Counts,
     pub(super) webhook_url: Option<String>,
+    pub(super) status_delay: Delay,
     /// Overrides by `subscribed_apps`, by WABA.
     pub(super) waba_callbacks: HashMap<String, String>,
     banned: HashSet<String>,
@@ -61,11 +39,19 @@ pub(super) struct Phone {
     pub(super) waba: String,
     pub(super) display: String,
     pub(super) two_step: TwoStep,
-    pub(super) lock: Option<Profile>,
+    pub(super) lock: Option<Lock>,
     pub(super) health: Option<Health>,
     pub(super) counts: PhoneCounts,
     pub(super) callback: Option<String>,
     late: Vec<Bytes>,
+    wave: Option<Wave>,
+}
+
+/// What follows a [`Profile::ReengagementWave`].
+struct Wave {
+    began: Instant,
+    lasting: Duration,
+    failed_percent: u8,
 }
 
 /// Failures to be delivered again, and when.
@@ -94,6 +80,7 @@ impl State {
             recorded: VecDeque::new(),
             totals: Counts::default(),
             webhook_url: options.webhook_url.clone(),
+            status_delay: options.status_delay.into(),
             waba_callbacks: HashMap::new(),
             banned: HashSet::new(),
             accept_any_phone: options.accept_any_phone,
@@ -139,13 +126,19 @@ impl State {
         self.banned.contains(waba)
     }
 
-    pub(super) fn lock_phone(&mut self, id: &str, profile: Profile) {
+    /// Whether one of a WABA's phones is a new one under review; then the WABA is.
+    pub(super) fn under_review(&self, waba: &str) -> bool {
+        self.phones.values().any(|phone| phone.waba == waba && phone.under_review())
+    }
+
+    pub(super) fn lock_phone(&mut self, id: &str, lock: Lock) {
         let Some(phone) = self.phone(id) else { return };
         let waba = phone.waba.clone();
-        phone.lock = Some(profile.clone());
-        if profile == Profile::Ban {
+        phone.wave = None;
+        phone.lock = Some(lock.clone());
+        if lock.profile == Profile::Ban {
             for sibling in self.phones.values_mut().filter(|sibling| sibling.waba == waba) {
-                sibling.lock = Some(Profile::Ban);
+                sibling.lock = Some(lock.clone());
             }
             self.banned.insert(waba);
         }
@@ -155,8 +148,12 @@ impl State {
         let phone = self.phone(id)?;
         let bodies = std::mem::take(&mut phone.late);
         let waba = phone.waba.clone();
-        match phone.lock.take()? {
+        match phone.lock.take()?.profile {
             Profile::LateDuplicates { after } => Some(Late { phone: id.to_owned(), after, bodies }),
+            Profile::ReengagementWave { lasting, failed_percent } => {
+                phone.wave = Some(Wave { began: Instant::now(), lasting, failed_percent });
+                None
+            }
             Profile::Ban => {
                 for sibling in self.phones.values_mut().filter(|sibling| sibling.waba == waba) {
                     sibling.lock = None;
@@ -189,9 +186,20 @@ impl Phone {
         Self { waba, display, ..Self::default() }
     }
 
+    pub(super) fn under_review(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| lock.profile == Profile::ReviewPending)
+    }
+
+    /// How many of 100 messages go to a window that has closed.
+    pub(super) fn closed_windows(&self) -> u8 {
+        let wave = self.wave.as_ref().filter(|wave| wave.began.elapsed() < wave.lasting);
+        wave.map_or(0, |wave| wave.failed_percent)
+    }
+
     /// Keeps a failure that will be delivered again after the unlock.
     pub(super) fn keep_failure(&mut self, body: &Bytes) {
-        let late = matches!(self.lock, Some(Profile::LateDuplicates { .. }));
+        let late =
+            self.lock.as_ref().is_some_and(|lock| matches!(lock.profile, Profile::LateDuplicates { .. }));
         if late && self.late.len() < LATE_FAILURES {
             self.late.push(body.clone());
         }

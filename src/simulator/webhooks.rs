@@ -1,4 +1,4 @@
-//! What is delivered to the callback: statuses of messages, account events; signed, repeated until they are answered 200.
+//! How webhooks are delivered to the callback: signed, repeated until they are answered 200. Account events, late repetitions.
 
 use std::error::Error;
 use std::future::Future;
@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -40,27 +40,6 @@ const GIVE_UP: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The most of a callback's answer that is read.
 const MAX_ANSWER: usize = 64 << 10;
 
-/// An accepted message.
-#[derive(Clone)]
-pub(super) struct Message {
-    pub(super) phone: String,
-    pub(super) wamid: String,
-    pub(super) wa_id: Option<String>,
-    pub(super) user_id: Option<String>,
-    pub(super) group: Option<String>,
-    pub(super) category: &'static str,
-    pub(super) callback_data: Option<String>,
-}
-
-/// What becomes of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Course {
-    /// `sent`, `delivered`, perhaps `read`.
-    Delivered,
-    /// `failed`, 131031.
-    Locked,
-}
-
 /// Plain HTTP over real sockets.
 pub(super) fn over_http() -> Deliver {
     let client: Client<_, Full<Bytes>> =
@@ -73,40 +52,6 @@ pub(super) fn over_http() -> Deliver {
             Ok(Response::from_parts(head, body))
         })
     })
-}
-
-/// Has a message's statuses delivered, one after the other, from now on.
-pub(super) fn follow(simulator: &Simulator, message: Message, course: Course) {
-    if simulator.callback(&message.phone).is_none() {
-        return;
-    }
-    let mut statuses = match course {
-        Course::Locked => vec!["failed"],
-        Course::Delivered => vec!["sent", "delivered"],
-    };
-    if course == Course::Delivered && simulator.chance(simulator.inner.options.reorder_percent) {
-        statuses.reverse();
-    }
-    if course == Course::Delivered && simulator.chance(simulator.inner.options.read_percent) {
-        statuses.push("read");
-    }
-    let pause = simulator.inner.options.status_delay;
-    let mut due = Duration::ZERO;
-    for status in statuses {
-        due = due.saturating_add(pause);
-        let (message, inner) = (message.clone(), Arc::downgrade(&simulator.inner));
-        tokio::spawn(async move {
-            sleep(due).await;
-            let Some(simulator) = upgrade(&inner) else { return };
-            let Some(body) = status_body(&simulator, &message, status) else { return };
-            let twice = simulator.chance(simulator.inner.options.duplicate_percent);
-            drop(simulator);
-            deliver(inner.clone(), message.phone.clone(), body.clone()).await;
-            if twice {
-                deliver(inner, message.phone, body).await;
-            }
-        });
-    }
 }
 
 /// Has failures delivered once more.
@@ -153,7 +98,7 @@ pub(super) async fn handshake(simulator: &Simulator, url: &str, verify_token: &s
 
 impl Simulator {
     /// Where webhooks about a phone go: its own callback, its WABA's, the app's. The empty id stands for the app.
-    fn callback(&self, phone: &str) -> Option<String> {
+    pub(super) fn callback(&self, phone: &str) -> Option<String> {
         let state = self.state();
         let phone = state.known_phone(phone);
         phone
@@ -164,12 +109,12 @@ impl Simulator {
     }
 }
 
-fn upgrade(inner: &Weak<Inner>) -> Option<Simulator> {
+pub(super) fn upgrade(inner: &Weak<Inner>) -> Option<Simulator> {
     inner.upgrade().map(|inner| Simulator { inner })
 }
 
 /// Tries until the callback answers 200. Holds the simulator during a try only.
-async fn deliver(inner: Weak<Inner>, phone: String, body: Bytes) {
+pub(super) async fn deliver(inner: Weak<Inner>, phone: String, body: Bytes) {
     let (mut waited, mut pause) = (Duration::ZERO, Duration::ZERO);
     loop {
         let Some(simulator) = upgrade(&inner) else { return };
@@ -213,69 +158,8 @@ fn signed(simulator: &Simulator, url: &str, body: &Bytes) -> Option<Request<Byte
         .ok()
 }
 
-/// A webhook with one status, dated now; none if the WABA is banned.
-fn status_body(simulator: &Simulator, message: &Message, status: &str) -> Option<Bytes> {
-    let mut state = simulator.state();
-    let (waba, display) = state.known_phone(&message.phone).map(|p| (p.waba.clone(), p.display.clone()))?;
-    if state.banned(&waba) {
-        return None;
-    }
-    let seconds = simulator.inner.options.clock.now().millis() / 1000;
-    let value = json!({
-        "messaging_product": "whatsapp",
-        "metadata": {"display_phone_number": display, "phone_number_id": message.phone},
-        "statuses": [status_of(message, status, seconds)],
-    });
-    let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
-        {"id": waba, "changes": [{"field": "messages", "value": value}]}]}));
-    if status == "failed"
-        && let Some(phone) = state.phone(&message.phone)
-    {
-        phone.keep_failure(&body);
-    }
-    Some(body)
-}
-
-fn status_of(message: &Message, status: &str, seconds: i64) -> Value {
-    let mut fields = Map::new();
-    let mut add = |name: &str, value: Value| fields.insert(name.into(), value);
-    add("id", json!(message.wamid));
-    add("status", json!(status));
-    add("timestamp", json!(seconds.to_string()));
-    if let Some(id) = message.group.as_ref().or(message.wa_id.as_ref()) {
-        add("recipient_id", json!(id));
-    }
-    if message.group.is_some() {
-        add("recipient_type", json!("group"));
-    }
-    if let Some(user) = &message.user_id {
-        add("recipient_user_id", json!(user));
-    }
-    if let Some(data) = &message.callback_data {
-        add("biz_opaque_callback_data", json!(data));
-    }
-    match status {
-        "sent" | "delivered" => add(
-            "pricing",
-            json!({"billable": true, "pricing_model": "PMP", "type": "regular", "category": message.category}),
-        ),
-        "failed" => add(
-            "errors",
-            json!([{
-                "code": 131_031,
-                "title": "Business Account locked",
-                "message": "Business Account locked",
-                "error_data": {"details": "Business account has been locked."},
-                "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
-            }]),
-        ),
-        _ => None,
-    };
-    Value::Object(fields)
-}
-
 /// JSON as Meta writes it: `/` as `\/`, and all that is not ASCII as `\u` and lower-case hexadecimal.
-fn escaped(value: &Value) -> Bytes {
+pub(super) fn escaped(value: &Value) -> Bytes {
     let mut text = String::new();
     for c in value.to_string().chars() {
         match c {
