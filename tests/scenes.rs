@@ -16,6 +16,7 @@ mod orders;
 mod precision;
 mod probes;
 mod rejection;
+mod timelines;
 mod trips;
 mod trouble;
 mod webhook_trips;

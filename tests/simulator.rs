@@ -1,6 +1,7 @@
 //! The simulated Meta does what the facts say: otherwise the tests that trust it prove nothing.
 
 mod locks;
+mod timelines;
 
 use std::io;
 use std::net::SocketAddr;
@@ -255,8 +256,14 @@ async fn an_async_lock_accepts_and_fails_later_with_healthy_health() {
     assert_eq!(scene.status().await["status"], "sent");
     assert_eq!(scene.status().await["status"], "delivered");
     assert!(scene.silence().await);
-    let expected =
-        PhoneCounts { arrived: 2, arrived_after_lock: 1, accepted: 2, probes: 1, ..PhoneCounts::default() };
+    let expected = PhoneCounts {
+        arrived: 2,
+        arrived_after_lock: 1,
+        accepted: 2,
+        failed: 1,
+        probes: 1,
+        ..PhoneCounts::default()
+    };
     assert_eq!(scene.counts(), expected);
 }
 

@@ -116,6 +116,35 @@ async fn it_takes_sends_locks_and_reports_by_signed_webhooks() {
 }
 
 #[tokio::test]
+async fn a_timeline_begins_when_it_listens_and_is_read_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("x.timeline");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, format!("at 0s lock {PHONE} sync403 # at once\nat 1h unlock {PHONE}\n")).unwrap();
+    let mut child = simulator(&["--listen", "127.0.0.1:0", "--timeline", path]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let first = lines.next_line().await.unwrap().unwrap();
+    let url = first.split_once("http://").unwrap().1.split_once(". ").unwrap().0;
+    let begins = "The timeline begins now, and takes 1h.";
+    while lines.next_line().await.unwrap().expect("it says so") != begins {}
+    let url = format!("http://{url}/v23.0/{PHONE}/messages");
+    let send = json!({"messaging_product": "whatsapp", "to": "16505551234", "text": {"body": "x"}});
+    let locked = async {
+        while call(Method::POST, &url, Some(send.clone())).await.0 != 403 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONGEST, locked).await.expect("it locks");
+
+    std::fs::write(&file, "# none\nat noon unlock 1\n").unwrap();
+    let ended = simulator(&["--listen", "127.0.0.1:0", "--timeline", path]).output();
+    let ended = tokio::time::timeout(LONGEST, ended).await.unwrap().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!((ended.status.code(), ended.stdout.len()), (Some(2), 0), "{said}");
+    assert!(said.contains("line 2: `noon`: a time is "), "{said}");
+}
+
+#[tokio::test]
 async fn what_it_cannot_have_is_one_line() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let taken = holder.local_addr().unwrap().to_string();

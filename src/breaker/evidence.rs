@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
+use crate::graph::error::{ACCOUNT_LOCKED, may_lock};
+use crate::graph::health::Health;
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
 
@@ -80,7 +82,7 @@ impl About {
 /// Why a breaker opened: the first authoritative word.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// 131031 or 368.
+    /// 131031 or 368; of a health answer, the code of the entity that blocks.
     pub code: i64,
     /// Where it stood.
     pub source: Source,
@@ -90,6 +92,19 @@ pub struct Reason {
     pub at: Timestamp,
     /// Meta's id of the call, where the answer has one.
     pub fbtrace_id: Option<String>,
+}
+
+impl Reason {
+    /// What a health answer says, if it says that messaging is blocked, with the first code that is known to mean so.
+    pub(super) fn of_health(health: &Health, at: Timestamp) -> Option<Self> {
+        let Health::Blocked(entities) = health else { return None };
+        let errors = entities.iter().filter(|entity| entity.blocks).flat_map(|entity| &entity.errors);
+        let code = errors
+            .map(|error| error.code)
+            .find(|code| *code != 0 && may_lock(*code))
+            .unwrap_or(ACCOUNT_LOCKED);
+        Some(Self { code, source: Source::Probe, text: health.to_string(), at, fbtrace_id: None })
+    }
 }
 
 /// `131031 (webhook): Business Account locked`

@@ -6,8 +6,8 @@ use super::backoff::{Jitter, wait};
 use super::evidence::{About, Reason, Source};
 use super::policy::{NoWebhooks, Policy};
 use super::state::{
-    Accepted, Breaker, Contradiction, Early, Fence, Generation, HalfOpen, Lease, Lock, Open, Override,
-    OverrideOrder, Probe, Shown, State, Strikes,
+    Accepted, Breaker, Contradiction, ContradictionKind, Delivered, Early, Fence, Generation, HalfOpen,
+    IncidentStart, Lease, Lock, Open, Override, OverrideOrder, Probe, Said, Shown, State, Strikes,
 };
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::WamidKey;
@@ -24,9 +24,6 @@ const DATE_STEP: Duration = Duration::from_secs(1);
 /// Clocks are set by less than this in the ordinary course of things. Such a step lengthens a wait by itself; taken for a
 /// clock that was set back, it would end the wait.
 const CLOCK_STEP: Duration = Duration::from_secs(2);
-
-/// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
-const GOOD_WHILE: u32 = 4;
 
 /// What happened.
 #[derive(Clone, Debug)]
@@ -68,8 +65,18 @@ pub enum Event {
         /// What it found.
         health: Health,
     },
+    /// What a probe of a closed breaker found: watching, or on an operator's word.
+    Watched {
+        /// The breaker's generation when the probe was begun.
+        generation: Generation,
+        /// What it found.
+        health: Health,
+    },
     /// Probe at once, if it is open and no probe is out.
-    CheckNow,
+    CheckNow {
+        /// An operator, or Meta's word that it has been lifted: then a clear answer counts without waiting for the back-off.
+        asked: bool,
+    },
     /// Something may be due: see [`Breaker::next_due`].
     Tick,
     /// An operator closes it.
@@ -129,6 +136,8 @@ pub struct Transition {
     pub at: Timestamp,
     /// The evidence in words.
     pub text: String,
+    /// The incident that it belongs to: the one that it begins, goes on with or ends.
+    pub incident: IncidentStart,
 }
 
 /// The kinds of steps.
@@ -216,7 +225,8 @@ impl Breaker {
             }
             Event::TrialEnded { lease, abandoned } => self.trial_ended(lease, abandoned, &mut out),
             Event::Probed { lease, health } => self.probed(lease, health, cx, &mut out),
-            Event::CheckNow => self.check_now(cx, &mut out),
+            Event::Watched { generation, health } => self.watched(generation, &health, cx, &mut out),
+            Event::CheckNow { asked } => self.check_now(asked, cx, &mut out),
             Event::Tick => self.tick(cx, &mut out),
             Event::Reset { text } => self.reset(text, cx, &mut out),
             Event::Hold(order) => self.hold(order, cx, &mut out),
@@ -247,19 +257,25 @@ impl Breaker {
         if let (Some(lock), Some(key)) = (self.lock_mut(), about.key()) {
             lock.note_failed(key);
         }
-        let fence = self.fence;
-        let is_news = fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
+        let is_news = self
+            .fence
+            .as_ref()
+            .is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
         match &mut self.state {
             State::Closed(strikes) => {
                 if !is_news {
                     out.notes.push(Note::Stale);
                 } else if strikes.add(about.key(), cx) {
-                    let failed = strikes.keys.iter().copied().flatten().collect();
-                    self.trip(reason, failed, cx, out);
+                    self.trip(reason, None, cx, out);
+                    // The first probe diagnoses.
+                    self.check_now(false, cx, out);
                 }
             }
-            State::Open(_) => {
-                if !is_news {
+            State::Open(open) => {
+                let refuted = about.key().is_some_and(|key| open.delivered_message() == Some(key));
+                if refuted {
+                    open.delivered = None;
+                } else if !is_news {
                     out.notes.push(Note::Stale);
                 }
             }
@@ -286,8 +302,9 @@ impl Breaker {
             State::Closed(_) => {}
             State::Open(open) => {
                 if about.is_newer(open.entered, open.entered_at, cx.policy.skew) {
-                    let text = "a message accepted after the trip was delivered";
-                    self.recover(Source::Webhook, text, about.key(), cx, out);
+                    open.delivered = Some(Delivered { key: about.key() });
+                    open.next_check = open.next_check.min(open.backs_off_until);
+                    self.recover_if_delivered(cx, out);
                 }
             }
             State::HalfOpen(half) => {
@@ -295,6 +312,7 @@ impl Breaker {
                     out.notes.push(Note::TrialConfirmed);
                     half.forget_trial(about.key());
                     half.counted.extend(about.key());
+                    half.lock.delivered_against_health("a trial's message was delivered", cx);
                     self.confirmed(Source::Webhook, "a trial's message was delivered", cx, out);
                 } else {
                     half.keep_early(&about, Early::Proof);
@@ -359,18 +377,18 @@ impl Breaker {
             Health::Clear(_) => {
                 lock.probes += 1;
                 lock.health = Some((cx.now, health));
-                let min_open_over = open.entered_at.plus(cx.policy.min_open);
-                if is_over(min_open_over, cx.policy.min_open, cx.now) {
+                lock.agree(ContradictionKind::BlockedButDelivered);
+                let not_before = open.entered_at.plus(cx.policy.min_open).max(open.backs_off_until);
+                if is_over(not_before, longest_wait(cx.policy), cx.now) {
                     self.recover(Source::Probe, "health is clear: no entity blocks messaging", None, cx, out);
                 } else {
-                    open.next_check = min_open_over;
+                    open.next_check = not_before;
                 }
             }
             Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
             Health::Blocked(_) | Health::Unknown(_) => {
                 if matches!(health, Health::Blocked(_)) {
-                    // Health agrees with the sends again.
-                    lock.contradiction = None;
+                    lock.agree(ContradictionKind::ClearButFailing);
                 }
                 lock.probes += 1;
                 lock.health = Some((cx.now, health));
@@ -380,8 +398,38 @@ impl Breaker {
         }
     }
 
-    fn check_now(&mut self, cx: &Context<'_>, out: &mut Applied) {
+    /// What a probe found while it was closed is news if nothing has happened since, and if health has not said the same
+    /// when it closed.
+    fn watched(&mut self, generation: Generation, health: &Health, cx: &Context<'_>, out: &mut Applied) {
+        if !matches!(self.state, State::Closed(_)) || generation != self.generation {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        }
+        match health {
+            Health::Clear(_) => {
+                if let Some(fence) = self.fence.as_mut().filter(|fence| fence.outlived_block) {
+                    (fence.outlived_block, fence.contradiction) = (false, None);
+                    out.changed = true;
+                }
+            }
+            Health::Blocked(_) => {
+                let is_news = !self.fence.as_ref().is_some_and(|fence| fence.outlived_block);
+                match Reason::of_health(health, cx.now).filter(|_| is_news) {
+                    Some(reason) => {
+                        self.trip(reason, Some((cx.now, health.clone())), cx, out);
+                    }
+                    None => out.notes.push(Note::Stale),
+                }
+            }
+            Health::Unknown(_) => {}
+        }
+    }
+
+    fn check_now(&mut self, asked: bool, cx: &Context<'_>, out: &mut Applied) {
         let State::Open(open) = &mut self.state else { return };
+        if asked {
+            open.backs_off_until = open.entered_at;
+        }
         if open.probe.is_some() {
             return;
         }
@@ -403,7 +451,9 @@ impl Breaker {
                     self.probed(probe.lease, Health::Unknown(Unknown::LeaseOver), cx, out);
                 }
                 None if is_over(open.next_check, longest_wait(cx.policy), cx.now) => {
-                    self.check_now(cx, out);
+                    if !self.recover_if_delivered(cx, out) {
+                        self.check_now(false, cx, out);
+                    }
                 }
                 Some(_) | None => {}
             },
@@ -457,40 +507,58 @@ impl Breaker {
         }
     }
 
-    fn trip(&mut self, reason: Reason, failed: Vec<WamidKey>, cx: &Context<'_>, out: &mut Applied) {
-        let good_while = cx.policy.probe_max_interval.saturating_mul(GOOD_WHILE);
-        let attempt =
-            self.fence.filter(|fence| cx.now.since(fence.at) < good_while).map_or(0, |fence| fence.attempt);
+    fn trip(
+        &mut self,
+        reason: Reason,
+        health: Option<(Timestamp, Health)>,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        // Also those that were not yet enough, if a probe trips it.
+        let failed = match &self.state {
+            State::Closed(strikes) => strikes.keys.iter().copied().flatten().collect(),
+            State::Open(_) | State::HalfOpen(_) => Vec::new(),
+        };
+        let good_while = cx.policy.good_while();
+        let soon = self.fence.as_ref().filter(|fence| cx.now.since(fence.at) < good_while);
         let lock = Lock {
             since: cx.now,
             generation: self.generation.next(),
-            probes: 0,
-            health: None,
+            probes: u64::from(health.is_some()),
+            health,
             trials: 0,
             contradiction: None,
             no_token: None,
-            attempt,
+            attempt: soon.map_or(0, |fence| fence.attempt),
             failed,
             reason,
         };
         let (from, source, text) = (self.shown(cx.now), lock.reason.source, lock.reason.to_string());
         self.open(lock, cx);
         self.step(TransitionKind::Trip, from, source, text, cx, out);
-        // The first probe diagnoses.
-        self.check_now(cx, out);
     }
 
     fn reopen(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
         let State::HalfOpen(half) = &self.state else { return };
         let mut lock = half.lock.clone();
-        if matches!(lock.health, Some((_, Health::Clear(_)))) {
-            let before = lock.contradiction.unwrap_or(Contradiction { since: cx.now, count: 0 });
-            lock.contradiction = Some(Contradiction { count: before.count + 1, ..before });
-        }
+        lock.failed_against_health(&reason, cx);
         lock.attempt = lock.attempt.saturating_add(1);
         let (from, source, text) = (self.shown(cx.now), reason.source, reason.to_string());
         self.open(lock, cx);
         self.step(TransitionKind::Reopen, from, source, text, cx, out);
+    }
+
+    /// A message accepted after the trip was delivered, and the back-off is over. Says whether it moved.
+    fn recover_if_delivered(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
+        let State::Open(open) = &mut self.state else { return false };
+        let Some(delivered) = open.delivered else { return false };
+        if !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) {
+            return false;
+        }
+        let text = "a message accepted after the trip was delivered";
+        open.lock.delivered_against_health(text, cx);
+        self.recover(Source::Webhook, text, delivered.key, cx, out);
+        true
     }
 
     /// Open → half-open, or → closed where the policy wants no trials.
@@ -505,7 +573,7 @@ impl Breaker {
         let State::Open(open) = &self.state else { return };
         let from = self.shown(cx.now);
         if !cx.policy.half_open {
-            self.close(open.lock.attempt, cx);
+            self.close(open.lock.attempt.saturating_add(1), cx);
             self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);
             return;
         }
@@ -529,7 +597,7 @@ impl Breaker {
         half.confirmed += 1;
         out.changed = true;
         if half.confirmed >= cx.policy.trials_to_close {
-            let (from, attempt) = (self.shown(cx.now), self.lock().map_or(0, |lock| lock.attempt));
+            let (attempt, from) = (half.lock.attempt.saturating_add(1), self.shown(cx.now));
             self.close(attempt, cx);
             self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);
         }
@@ -541,14 +609,30 @@ impl Breaker {
             entered: self.generation.next(),
             entered_at: cx.now,
             next_check: cx.now,
+            backs_off_until: cx.now,
             probe: None,
+            delivered: None,
         };
         open.schedule(cx);
+        if open.lock.attempt > 0 {
+            open.backs_off_until = open.next_check;
+        }
         self.state = State::Open(open);
     }
 
     fn close(&mut self, attempt: u32, cx: &Context<'_>) {
-        self.fence = Some(Fence { generation: self.generation.next(), at: cx.now, attempt });
+        let kind = ContradictionKind::BlockedButDelivered;
+        let (outlived_block, contradiction) = match (self.lock(), &self.fence) {
+            (Some(lock), _) => (
+                matches!(lock.health, Some((_, Health::Blocked(_)))),
+                lock.contradiction.clone().filter(|contradiction| contradiction.kind == kind),
+            ),
+            // Nothing but an order ends.
+            (None, Some(fence)) => (fence.outlived_block, fence.contradiction.clone()),
+            (None, None) => (false, None),
+        };
+        let generation = self.generation.next();
+        self.fence = Some(Fence { generation, at: cx.now, attempt, outlived_block, contradiction });
         self.state = State::Closed(Strikes::default());
     }
 
@@ -565,7 +649,10 @@ impl Breaker {
         self.generation = self.generation.next();
         self.stepped = cx.now;
         let (generation, at) = (self.generation, cx.now);
-        out.transitions.push(Transition { kind, from, to: self.shown(at), generation, source, at, text });
+        let incident = self.incident.unwrap_or(IncidentStart { generation, at });
+        self.incident = (!self.is_plainly_closed()).then_some(incident);
+        let to = self.shown(at);
+        out.transitions.push(Transition { kind, from, to, generation, source, at, text, incident });
     }
 }
 
@@ -581,6 +668,39 @@ impl Strikes {
 }
 
 impl Lock {
+    /// A trial met the lock. If health said clear before, they disagree; if it said blocked, they agree.
+    fn failed_against_health(&mut self, reason: &Reason, cx: &Context<'_>) {
+        let message = Said { at: cx.now, text: reason.to_string() };
+        match &self.health {
+            Some((_, Health::Clear(_))) => self.disagree(ContradictionKind::ClearButFailing, message, cx),
+            Some(_) | None => self.agree(ContradictionKind::BlockedButDelivered),
+        }
+    }
+
+    /// A message got through. If health said blocked before, they disagree; if it said clear, they agree.
+    fn delivered_against_health(&mut self, text: &str, cx: &Context<'_>) {
+        let message = Said { at: cx.now, text: text.to_owned() };
+        match &self.health {
+            Some((_, Health::Blocked(_))) => {
+                self.disagree(ContradictionKind::BlockedButDelivered, message, cx);
+            }
+            Some(_) | None => self.agree(ContradictionKind::ClearButFailing),
+        }
+    }
+
+    fn disagree(&mut self, kind: ContradictionKind, message: Said, cx: &Context<'_>) {
+        let Some((at, health)) = &self.health else { return };
+        let before = self.contradiction.take().filter(|before| before.kind == kind);
+        let (since, count) = before.map_or((cx.now, 0), |before| (before.since, before.count));
+        let health = Said { at: *at, text: health.to_string() };
+        self.contradiction = Some(Contradiction { kind, since, count: count + 1, health, message });
+    }
+
+    /// Health and messages agree again, as far as this kind goes.
+    fn agree(&mut self, kind: ContradictionKind) {
+        self.contradiction.take_if(|contradiction| contradiction.kind == kind);
+    }
+
     fn note_failed(&mut self, key: WamidKey) {
         if !self.failed.contains(&key) {
             if self.failed.len() >= WAITING {
@@ -592,6 +712,10 @@ impl Lock {
 }
 
 impl Open {
+    fn delivered_message(&self) -> Option<WamidKey> {
+        self.delivered?.key
+    }
+
     fn schedule(&mut self, cx: &Context<'_>) {
         let policy = cx.policy;
         let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);

@@ -1,7 +1,7 @@
 //! What we decide: one breaker is one [`Breaker`], and [`Breaker::apply`] is the only door to another state.
 //!
 //! ```text
-//!            131031 / 368                    clear probe, min_open over
+//!   131031 / 368; a probe's block     clear probe, min_open and back-off over; a delivery
 //!   closed ───────────────▶ open ───────────────────────────────────────▶ half-open
 //!     ▲ ▲        trip        │ ▲ ▲            half_open                     │  │  │
 //!     │ └────────────────────┘ │ └──────────────────────────────────────────┘  │  │
@@ -19,6 +19,8 @@
 //! - the generation grows by one with each transition and never otherwise, and it never shrinks;
 //! - evidence about sends that were admitted before the last close or reset, or that is dated before it, opens nothing;
 //! - only a trial of this half-open closes it, and there is at most one permit out;
+//! - without an operator there are some 30 transitions an hour at most, whatever Meta says: where a recovery has just failed,
+//!   nothing leads to half-open before the back-off is over, not even a delivery;
 //! - an open or half-open breaker always has a next due time or waits for a send: no lease can wedge it;
 //! - a clock that goes back delays nothing for longer than the policy's own waits.
 //!
@@ -40,5 +42,6 @@ pub use machine::{Applied, Context, Event, Note, Transition, TransitionKind};
 pub use policy::{NoWebhooks, Policy};
 pub use rejection::Rejection;
 pub use state::{
-    Admission, Breaker, Contradiction, Fence, Generation, Lease, Lock, Override, OverrideOrder, Shown,
+    Admission, Breaker, Contradiction, ContradictionKind, Fence, Generation, IncidentStart, Lease, Lock,
+    Override, OverrideOrder, Said, Shown,
 };

@@ -29,6 +29,16 @@ pub struct Policy {
     pub probe_lease: Duration,
 }
 
+/// A breaker that was closed for this many of the longest probe waits starts its back-off anew.
+const GOOD_WHILE: u32 = 4;
+
+impl Policy {
+    /// How long a breaker must have been closed for a trip to be a new trouble, and not the old one again.
+    pub const fn good_while(&self) -> Duration {
+        self.probe_max_interval.saturating_mul(GOOD_WHILE)
+    }
+}
+
 /// See [`Policy::no_webhooks`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoWebhooks {

@@ -49,7 +49,7 @@ impl Rejection {
             state: breaker.shown(now),
             reason: format!("{}; source={source}", code.unwrap_or(ACCOUNT_LOCKED)),
             code,
-            incident: breaker.incident(id, now),
+            incident: breaker.incident().map(|incident| incident.id(id)),
             next_check,
             details: format!("Held back by sendfuse since {since} ({words}). {outlook}"),
         }

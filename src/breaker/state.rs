@@ -39,19 +39,45 @@ pub struct Breaker {
     /// When its generation grew last.
     #[serde(default)]
     pub(super) stepped: Timestamp,
+    /// What it is held for, from the step that took it out of plainly closed to the one that leads back.
+    #[serde(default)]
+    pub(super) incident: Option<IncidentStart>,
     #[serde(skip)]
     pub(super) leases: u64,
 }
 
 /// Where the last close or reset stands: what is not newer is late news.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fence {
     /// The generation that the close made.
     pub generation: Generation,
     /// When it was.
     pub at: Timestamp,
-    /// Where the back-off stood; a trip soon after goes on from here.
+    /// Where the back-off goes on if a trip follows soon.
     pub attempt: u32,
+    /// Health said blocked when it closed: messages or an operator knew better, so only after a clear answer is a block
+    /// news again.
+    #[serde(default)]
+    pub outlived_block: bool,
+    /// The contradiction that it closed with: messages were delivered though health said blocked.
+    #[serde(default)]
+    pub contradiction: Option<Contradiction>,
+}
+
+/// Names an incident: the step that began it. Neither generations nor seconds of one scope repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentStart {
+    /// The generation that the step made.
+    pub generation: Generation,
+    /// When it was.
+    pub at: Timestamp,
+}
+
+impl IncidentStart {
+    /// The incident's id, for the phone or WABA `id`: `106540352242922-1-1777629600`.
+    pub fn id(&self, id: &str) -> String {
+        format!("{id}-{}-{}", self.generation.0, self.at.millis() / 1000)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -90,7 +116,7 @@ pub struct Lock {
     pub health: Option<(Timestamp, Health)>,
     /// Trials since.
     pub trials: u64,
-    /// Health says clear and sends fail.
+    /// Health and messages say opposite things.
     pub contradiction: Option<Contradiction>,
     /// Since when there has been no token to probe with.
     pub no_token: Option<Timestamp>,
@@ -100,13 +126,46 @@ pub struct Lock {
     pub(super) failed: Vec<WamidKey>,
 }
 
-/// Trials that failed although health was clear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Health and messages say opposite things. No waiting helps; it is for Meta's support to say which is right.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Contradiction {
-    /// The first of them.
+    /// Which of them says that it is locked.
+    pub kind: ContradictionKind,
+    /// When it was first so.
     pub since: Timestamp,
-    /// How many.
+    /// How often since.
     pub count: u64,
+    /// What health said last.
+    pub health: Said,
+    /// What a message said against it last.
+    pub message: Said,
+}
+
+/// The two ways to disagree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContradictionKind {
+    /// Health is clear, and trials fail with the lock.
+    ClearButFailing,
+    /// Health is blocked, and messages are delivered.
+    BlockedButDelivered,
+}
+
+/// A piece of evidence in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Said {
+    /// When we learned it.
+    pub at: Timestamp,
+    /// What it said.
+    pub text: String,
+}
+
+/// Both sides, with their times.
+impl std::fmt::Display for Contradiction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { health, message, .. } = self;
+        write!(f, "health said at {}: {}; but at {}: {}", health.at, health.text, message.at, message.text)
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,8 +174,20 @@ pub(super) struct Open {
     pub(super) entered: Generation,
     pub(super) entered_at: Timestamp,
     pub(super) next_check: Timestamp,
+    /// Until then nothing leads to half-open, not even a delivery: where it has just failed to recover, it waits as the
+    /// back-off says. This is what bounds the transitions of an hour.
+    #[serde(default)]
+    pub(super) backs_off_until: Timestamp,
     #[serde(skip)]
     pub(super) probe: Option<Probe>,
+    /// The message of a delivery that came while it backs off; it counts when that is over.
+    #[serde(skip)]
+    pub(super) delivered: Option<Delivered>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delivered {
+    pub(super) key: Option<WamidKey>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -329,12 +400,24 @@ impl Breaker {
         }
     }
 
-    /// The id of the incident of the phone or WABA `id`: unique, since neither its generations nor the seconds repeat.
-    pub fn incident(&self, id: &str, now: Timestamp) -> Option<String> {
-        match (self.lock(), self.order_at(now)) {
-            (Some(lock), _) => Some(format!("{id}-{}-{}", lock.generation.0, lock.since.millis() / 1000)),
-            (None, Some(order)) => Some(format!("{id}-order-{}", order.at.millis() / 1000)),
-            (None, None) => None,
+    /// The incident that it is held for, by the lock or by an operator.
+    pub const fn incident(&self) -> Option<IncidentStart> {
+        self.incident
+    }
+
+    /// Where the last close or reset stands.
+    pub const fn fence(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// The contradiction that holds at `now`. One that it closed with is believed to be over after a good while without news.
+    pub fn contradiction(&self, now: Timestamp, policy: &Policy) -> Option<&Contradiction> {
+        match self.lock() {
+            Some(lock) => lock.contradiction.as_ref(),
+            None => {
+                let fence = self.fence.as_ref().filter(|fence| now.since(fence.at) < policy.good_while())?;
+                fence.contradiction.as_ref()
+            }
         }
     }
 

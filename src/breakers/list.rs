@@ -2,7 +2,7 @@
 
 use super::Breakers;
 use super::view::{Around, BreakerView};
-use crate::breaker::Shown;
+use crate::breaker::{Breaker, Shown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::registry::Cell;
 
@@ -34,7 +34,7 @@ pub struct Counted {
     pub held: Vec<(PhoneNumberId, &'static str)>,
     /// Phones whose sends are accepted but of which no status comes.
     pub deaf: u64,
-    /// Health says clear and sends fail.
+    /// Health and messages say opposite things.
     pub contradictions: u64,
 }
 
@@ -70,7 +70,7 @@ impl Breakers {
     /// How many breakers are in each of [`SHOWN_STATES`] (closed: those that are remembered); the first `most` of those that
     /// are not closed; and how many are in contradiction.
     pub fn counts(&self, most: usize) -> Counted {
-        let now = self.now();
+        let (now, settings) = (self.now(), self.settings());
         let mut counted = Counted {
             states: SHOWN_STATES.map(|state| (state, 0)),
             deaf: self.0.hearing.deaf(),
@@ -84,11 +84,8 @@ impl Breakers {
             if shown != Shown::Closed && counted.held.len() < most {
                 counted.held.push((phone, shown.name()));
             }
-            if shown != Shown::Closed
-                && cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.contradiction.is_some()))
-            {
-                counted.contradictions += 1;
-            }
+            let contradicts = |breaker: &Breaker| breaker.contradiction(now, &settings.policy).is_some();
+            counted.contradictions += u64::from(cell.read(contradicts));
         }
         counted
     }

@@ -83,8 +83,19 @@ pub struct ProbeTicket {
     pub phone: PhoneNumberId,
     /// Its WABA, where it is known: tokens may be configured by WABA.
     pub waba: Option<WabaId>,
-    /// Goes back with the outcome: an outcome of an earlier lease is ignored.
-    pub lease: Lease,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a probe is for. It goes back with the outcome, which counts only while what it was made for still stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An open breaker, which waits for the outcome under this lease.
+    Recovery(Lease),
+    /// An operator asks about a breaker that is not open, at this generation.
+    Order(Generation),
+    /// A look at a phone that sends, at this generation, to find a block before the first failed send does.
+    Watch(Generation),
 }
 
 /// What the gate is to do with a send.
@@ -222,8 +233,19 @@ impl Breakers {
             Health::Unknown(_) => None,
         };
         self.learn(ticket.phone, waba, false);
-        let event = Event::Probed { lease: ticket.lease, health: health.clone() };
-        self.apply_if_known(ticket.phone, event).await;
+        match ticket.purpose {
+            Purpose::Recovery(lease) => {
+                self.apply_if_known(ticket.phone, Event::Probed { lease, health: health.clone() }).await;
+            }
+            Purpose::Order(generation) | Purpose::Watch(generation) => {
+                let event = Event::Watched { generation, health: health.clone() };
+                match health {
+                    // Only this can be news to a phone that was never held.
+                    Health::Blocked(_) => self.apply(ticket.phone, event).await,
+                    Health::Clear(_) | Health::Unknown(_) => self.apply_if_known(ticket.phone, event).await,
+                }
+            }
+        }
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, waiter) in waiting.extract_if(.., |(phone, _)| *phone == ticket.phone) {
             // Whoever waited may have given up.
@@ -235,7 +257,7 @@ impl Breakers {
     pub fn token_learned(&self, phone: PhoneNumberId) {
         let Some(cell) = self.0.registry.get(phone) else { return };
         if cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.no_token.is_some())) {
-            drop(self.apply_if_known(phone, Event::CheckNow));
+            drop(self.apply_if_known(phone, Event::CheckNow { asked: false }));
         }
     }
 
@@ -282,7 +304,7 @@ impl Breakers {
         let settings = self.0.settings.load();
         let cx = self.context(phone, &settings.policy);
         let seen = Seen::of(&event, &self.0.sends);
-        let (applied, commit, incident) = cell.update(|breaker| {
+        let (applied, commit) = cell.update(|breaker| {
             let current = breaker.generation();
             if expected.is_some_and(|expected| expected != current) {
                 return Err(GenerationMismatch { current });
@@ -301,16 +323,16 @@ impl Breakers {
             let commit = commit.filter(|_| unsettled);
             // Likewise: what is due by the last change must be heard last.
             self.due(phone, breaker.next_due(&cx));
-            Ok((applied, commit, breaker.incident(phone.as_str(), cx.now)))
+            Ok((applied, commit))
         })?;
         self.count(phone, seen.as_ref(), &applied);
         if let Some(lease) = applied.probe {
             let waba = self.0.phones.get(phone).waba;
-            drop(self.0.probes.send(ProbeTicket { phone, waba, lease }));
+            drop(self.0.probes.send(ProbeTicket { phone, waba, purpose: Purpose::Recovery(lease) }));
         }
         Ok(match commit {
             Some(commit) => {
-                let told = Told { phone, transitions: applied.transitions, incident, seen };
+                let told = Told { phone, transitions: applied.transitions, seen };
                 let told = self.clone().settle(told, Arc::clone(cell), commit, settings.commit_timeout);
                 Settling(Some(self.0.runtime.spawn(told)))
             }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::{BreakerView, Breakers, ProbeTicket, Settling};
-use crate::breaker::{Event, Generation, Lease, Override, OverrideOrder};
+use super::{BreakerView, Breakers, ProbeTicket, Purpose, Settling};
+use crate::breaker::{Event, Generation, Override, OverrideOrder};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::PhoneNumberId;
 
@@ -78,8 +78,8 @@ impl Breakers {
         Ok(self.view(phone))
     }
 
-    /// Has the phone probed now, waits for the outcome (or the probe's lease), and says what it was. A closed breaker is not
-    /// changed by it.
+    /// Has the phone probed now, waits for the outcome (or the probe's lease), and says what it was. A block that
+    /// it finds opens a closed breaker.
     pub async fn probe(
         &self,
         phone: PhoneNumberId,
@@ -103,9 +103,10 @@ impl Breakers {
             .get(phone)
             .is_some_and(|cell| cell.read(|breaker| breaker.next_check().is_some()));
         if is_open {
-            drop(self.apply_if_known(phone, Event::CheckNow));
+            drop(self.apply_if_known(phone, Event::CheckNow { asked: true }));
         } else {
-            let ticket = ProbeTicket { phone, waba: self.0.phones.get(phone).waba, lease: Lease(0) };
+            let ticket =
+                ProbeTicket { phone, waba: self.0.phones.get(phone).waba, purpose: Purpose::Order(current) };
             drop(self.0.probes.send(ticket));
         }
         let patience = self.settings().policy.probe_lease;

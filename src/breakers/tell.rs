@@ -76,7 +76,7 @@ impl Breakers {
                 source: step.source,
                 code: told.seen.as_ref().and_then(|seen| seen.code),
                 text: &step.text,
-                incident: told.incident.as_deref(),
+                incident: &step.incident.id(phone.as_str()),
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });
         }
@@ -141,7 +141,6 @@ impl Seen {
 pub(super) struct Told {
     pub(super) phone: PhoneNumberId,
     pub(super) transitions: Vec<Transition>,
-    pub(super) incident: Option<String>,
     pub(super) seen: Option<Seen>,
 }
 

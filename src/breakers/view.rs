@@ -138,7 +138,7 @@ impl BreakerView {
                 until: order.until.map(|until| until.to_string()),
             }),
             conditions: conditions(breaker, held, around),
-            incident: breaker.incident(id.as_str(), now),
+            incident: breaker.incident().map(|incident| incident.id(id.as_str())),
             closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
         }
     }
@@ -163,12 +163,12 @@ fn reason(breaker: &Breaker, now: Timestamp) -> Option<ReasonView> {
 
 fn conditions(breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<ConditionView> {
     let mut conditions = Vec::new();
-    if let Some(contradiction) = breaker.lock().and_then(|lock| lock.contradiction) {
+    if let Some(contradiction) = breaker.contradiction(around.now, around.policy) {
         conditions.push(ConditionView {
             name: "contradiction",
             since: contradiction.since.to_string(),
             count: contradiction.count,
-            text: "health says that nothing blocks messaging, and trial sends fail".to_owned(),
+            text: contradiction.to_string(),
         });
     }
     if let Some(since) = breaker.lock().and_then(|lock| lock.no_token) {

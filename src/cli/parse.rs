@@ -13,7 +13,7 @@ use url::Url;
 use crate::admin::{MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
 use crate::config::duration;
 use crate::graph::ids::PhoneNumberId;
-use crate::simulator;
+use crate::simulator::{self, Timeline};
 
 /// A circuit-breaking reverse proxy for the WhatsApp Cloud API.
 #[derive(Debug, Parser)]
@@ -90,6 +90,9 @@ pub struct SimulatorArgs {
     /// Of how many of 100 messages `delivered` comes before `sent`
     #[arg(long, value_name = "PERCENT", default_value_t = 0, value_parser = clap::value_parser!(u8).range(..=100))]
     pub reorder: u8,
+    /// A file that says what Meta does when; it begins once the simulator listens
+    #[arg(long, value_name = "FILE", value_parser = read_timeline)]
+    pub timeline: Option<Timeline>,
 }
 
 /// Commands that go through the admin API.
@@ -180,6 +183,11 @@ fn parse_webhook_url(text: &str) -> Result<String, &'static str> {
     url.map(String::from).ok_or("a URL that begins with http://")
 }
 
+fn read_timeline(file: &str) -> Result<Timeline, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+    Timeline::parse(&text).map_err(|error| error.to_string())
+}
+
 fn parse_reason(text: &str) -> Result<String, String> {
     one_to(MAX_REASON_CHARS, text)
 }
@@ -250,6 +258,8 @@ mod tests {
             "sendfuse simulator --webhook-url localhost:8081",
             "sendfuse simulator --status-delay 500",
             "sendfuse simulator --duplicates 101",
+            "sendfuse simulator --timeline /nowhere/x.timeline",
+            "sendfuse simulator --timeline Cargo.toml",
         ] {
             assert_eq!(parse(bad).unwrap_err().exit_code(), 2, "{bad}");
         }

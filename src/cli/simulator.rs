@@ -50,6 +50,11 @@ async fn serve(args: &SimulatorArgs, out: &mut dyn Write) -> Result<(), String> 
     if let Some((listening, file)) = &with_tls {
         let _ = writeln!(out, "With TLS: https://{}, to be trusted by {}", listening.addr, file.display());
     }
+    if let Some(timeline) = &args.timeline {
+        let length = humantime::format_duration(timeline.length());
+        let _ = writeln!(out, "The timeline begins now, and takes {length}.");
+        tokio::spawn(simulator.play(timeline.clone()));
+    }
     let _ = out.flush();
     let stop = CancellationToken::new();
     tokio::spawn(signals.run(stop.clone()));
@@ -79,7 +84,7 @@ Send through sendfuse; any token that begins with EAA is good, and any id of 15 
     -H 'content-type: application/json' \\
     -d '{{\"messaging_product\":\"whatsapp\",\"to\":\"16505551234\",\"type\":\"text\",\"text\":{{\"body\":\"hello\"}}}}'
 
-Lock the phone; profiles: async, sync403, sync400, ban:
+Lock the phone; profiles: async, sync403, sync400, ban, review_pending:
   curl http://{at}/_simulator/lock -d '{{\"phone\":\"{PHONE}\",\"profile\":\"async\"}}'
 
 Unlock it:

@@ -3,7 +3,6 @@
 use super::Failure;
 use super::story::{BURST, Number, Story};
 use super::tell::Actor;
-use crate::simulator::Profile;
 
 const B: Number = Number::B;
 
@@ -11,7 +10,7 @@ impl Story<'_, '_, '_> {
     /// From the lock of B to its end.
     pub(super) async fn failing(&mut self) -> Result<(), Failure> {
         self.tell.heading("5. Meta locks B, and its answers do not show it").await?;
-        self.stage.meta.lock(B.phone(), Profile::Async);
+        self.meta_goes_on().await?;
         self.tell.line(Actor::Meta, "locks B").await?;
         self.accepted(B, ". To an ordinary breaker this is a success").await?;
         let by_webhook = |breaker: &super::caller::Breaker| {

@@ -4,7 +4,6 @@ use super::caller::Probe;
 use super::story::{BURST, Lock, Number, Story};
 use super::tell::Actor;
 use super::{Failure, expect};
-use crate::simulator::{Health, Profile};
 
 const A: Number = Number::A;
 
@@ -12,14 +11,13 @@ impl Story<'_, '_, '_> {
     /// From the lock of A to its end.
     pub(super) async fn locked(&mut self) -> Result<(), Failure> {
         self.tell.heading("2. Meta locks A, and says so in its answers").await?;
-        self.stage.meta.lock(A.phone(), Profile::Sync403);
-        self.stage.meta.set_health(A.phone(), Some(Health::Banned));
+        self.meta_goes_on().await?;
         self.tell.line(Actor::Meta, "locks A").await?;
         let lock = self.trip().await?;
         self.hold_back(&lock).await?;
         self.ask_for_health().await?;
         self.tell.heading("3. Health looks clear, and is not the whole truth").await?;
-        self.stage.meta.set_health(A.phone(), None);
+        self.meta_goes_on().await?;
         let text = "health of A says AVAILABLE again, but its sends still fail. Real locks can look like this for days";
         self.tell.line(Actor::Meta, text).await?;
         self.half_open(A).await?;

@@ -2,7 +2,7 @@
 //!
 //! A simulated Meta over TLS, a real sendfuse before it, and an app with two numbers, all in this process and on this
 //! machine. What is told is what was observed: answers that the app got, what the admin API says, what arrived at the
-//! simulated Meta. If something does not happen as told, the demo fails.
+//! simulated Meta. If something does not happen as told, the demo fails. What Meta does stands in `src/simulator/timelines/demo.timeline`.
 //!
 //! | file | subject |
 //! |---|---|
@@ -52,7 +52,7 @@ pub async fn run(out: &mut dyn Write, look: Look, stop: CancellationToken) -> Re
     let stage = Stage::set_up().await?;
     let mut tell = Tell::new(out, look);
     let played = tokio::select! {
-        played = Story::new(&stage, &mut tell).play() => Some(played),
+        played = async { Story::new(&stage, &mut tell)?.play().await } => Some(played),
         () = stop.cancelled() => None,
     };
     stage.tear_down().await;

@@ -9,8 +9,8 @@ impl Story<'_, '_, '_> {
     /// From the unlock until sends flow again.
     pub(super) async fn recover(&mut self, lock: &Lock) -> Result<(), Failure> {
         let number = lock.number;
-        let (name, phone) = (number.name(), number.phone());
-        self.stage.meta.unlock(phone);
+        let name = number.name();
+        self.meta_goes_on().await?;
         self.tell.line(Actor::Meta, &format!("unlocks {name}")).await?;
         self.half_open(number).await?;
         let before = self.confirmed().await?;

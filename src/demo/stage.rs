@@ -13,7 +13,7 @@ use crate::app::{Addresses, App};
 use crate::config::{Config, Secret, Store, StoreKind};
 use crate::simulator::{Listening, Options, Protocols, Simulator};
 
-/// Two numbers of one business, each in an account of its own.
+/// Two numbers of one business, each in an account of its own. The shipped timeline of the demo is about them.
 pub(super) const PHONES: [(&str, &str); 2] =
     [("106540352242922", "102290129340398"), ("206540352242922", "202290129340398")];
 

@@ -6,6 +6,7 @@ use super::caller::{Answer, Breaker, Caller};
 use super::stage::{PHONES, Stage};
 use super::tell::{Actor, Tell};
 use super::{Failure, expect};
+use crate::simulator::{SHIPPED, Timeline};
 
 /// The longest wait for anything that must come. A good run never waits so long.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -71,11 +72,25 @@ pub(super) struct Story<'s, 't, 'o> {
     pub(super) caller: Caller,
     pub(super) a: Tally,
     pub(super) b: Tally,
+    /// What Meta has yet to do.
+    meta: Box<dyn Iterator<Item = Timeline> + Send>,
 }
 
 impl<'s, 't, 'o> Story<'s, 't, 'o> {
-    pub(super) fn new(stage: &'s Stage, tell: &'t mut Tell<'o>) -> Self {
-        Self { stage, tell, caller: Caller::new(stage.at), a: Tally::default(), b: Tally::default() }
+    /// Errors: the shipped timeline of the demo cannot be had.
+    pub(super) fn new(stage: &'s Stage, tell: &'t mut Tell<'o>) -> Result<Self, Failure> {
+        let text = SHIPPED.into_iter().find_map(|(name, text)| (name == "demo").then_some(text));
+        let timeline = Timeline::parse(text.unwrap_or_default());
+        let meta = Box::new(timeline.map_err(|error| Failure::Stage(error.to_string()))?.moments());
+        let caller = Caller::new(stage.at);
+        Ok(Self { stage, tell, caller, a: Tally::default(), b: Tally::default(), meta })
+    }
+
+    /// Meta does what is next on its timeline; not at its time, but now: the story goes on by what has come to pass.
+    pub(super) async fn meta_goes_on(&mut self) -> Result<(), Failure> {
+        let next = self.meta.next().ok_or_else(|| Failure::Stage("Meta's timeline is over".into()))?;
+        self.stage.meta.play(next).await;
+        Ok(())
     }
 
     /// From beginning to end.

@@ -24,6 +24,11 @@ pub const PAYMENT: i64 = 141_006;
 /// SIP calling is not enabled or not set up. About calls only.
 pub const SIP: RangeInclusive<i64> = 138_020..=138_029;
 
+/// Whether an entity that is blocked with this code may be locked: all but what is known to be no lock.
+pub(crate) fn may_lock(code: i64) -> bool {
+    code != PAYMENT && !SIP.contains(&code)
+}
+
 /// An error as Graph writes it in an answer (`{"error":{…}}`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GraphError<'a> {

@@ -1,11 +1,12 @@
 //! Answers of the health status API: who blocks what.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
 
-use super::error::{ErrorFields, NOT_PERMITTED, PAYMENT, PERMISSIONS, RATE_LIMITS, SIP, TOKEN_INVALID};
+use super::error::{ErrorFields, NOT_PERMITTED, PERMISSIONS, RATE_LIMITS, TOKEN_INVALID, may_lock};
 use super::lenient::{self, Object, Value, cut};
 
 /// One entity of a health answer.
@@ -43,6 +44,33 @@ pub enum Health {
     Blocked(Vec<Entity>),
     /// No answer that could be read. Unknown is never clear.
     Unknown(Unknown),
+}
+
+/// In words, for operators: `nothing blocks messaging`, or who does, and why.
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Clear(_) => f.write_str("nothing blocks messaging"),
+            Self::Unknown(_) => f.write_str("no answer that says anything"),
+            Self::Blocked(entities) => {
+                let mut blocking = entities.iter().filter(|entity| entity.blocks);
+                match blocking.next() {
+                    Some(first) => first.fmt(f)?,
+                    None => f.write_str("messaging is blocked")?,
+                }
+                blocking.try_for_each(|entity| write!(f, "; {entity}"))
+            }
+        }
+    }
+}
+
+/// `WABA 102290129340398 is BLOCKED (141014: Business account is restricted)`
+impl fmt::Display for Entity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = self.id.as_deref().unwrap_or("of no id");
+        write!(f, "{} {id} is {}", self.kind, self.can_send_message)?;
+        self.errors.iter().try_for_each(|error| write!(f, " ({}: {})", error.code, error.description))
+    }
 }
 
 /// Why a probe knows nothing.
@@ -224,7 +252,7 @@ impl EntityFields<'_> {
     fn take(&mut self, error: Option<EntityError<'_>>) {
         let error = error.unwrap_or_default();
         self.any_error = true;
-        self.any_lock |= !error.code.is_some_and(|code| code == PAYMENT || SIP.contains(&code));
+        self.any_lock |= error.code.is_none_or(may_lock);
         if self.errors.len() < MAX_ERRORS {
             let sentence = |text: Cow<'_, str>| cut(&text, MAX_SENTENCE).to_owned();
             self.errors.push(HealthError {

@@ -1,7 +1,7 @@
 //! Health checks: takes tickets, asks Meta, brings the answers back.
 //!
 //! *When* to probe is the breaker's decision; a [`ProbeTicket`] says that it is now. *Whether* the answer still counts is
-//! too: a ticket carries its lease. What is here is how to ask: with which token, within the budget, in time.
+//! too: a ticket carries its purpose. What is here is how to ask: with which token, within the budget, in time.
 
 mod ask;
 mod budget;
@@ -145,6 +145,7 @@ mod tests {
 
     use super::*;
     use crate::breaker::Lease;
+    use crate::breakers::Purpose;
     use crate::error::ProxyError;
     use crate::graph::ids::{PhoneNumberId, WabaId};
 
@@ -170,17 +171,17 @@ mod tests {
         }
     }
 
-    struct Told(mpsc::UnboundedSender<(Lease, Health)>);
+    struct Told(mpsc::UnboundedSender<(Purpose, Health)>);
 
     impl Outcomes for Told {
         async fn probed(&self, ticket: &ProbeTicket, health: Health) {
-            self.0.send((ticket.lease, health)).unwrap();
+            self.0.send((ticket.purpose, health)).unwrap();
         }
     }
 
     struct Office {
         tickets: mpsc::UnboundedSender<ProbeTicket>,
-        told: mpsc::UnboundedReceiver<(Lease, Health)>,
+        told: mpsc::UnboundedReceiver<(Purpose, Health)>,
         asked: mpsc::UnboundedReceiver<Uri>,
         given_up: oneshot::Receiver<()>,
         tokens: Arc<Tokens>,
@@ -209,7 +210,7 @@ mod tests {
         fn ticket(&self, phone: &str, waba: Option<&str>, lease: u64) {
             let phone = PhoneNumberId::parse(phone).unwrap();
             let waba = waba.map(|waba| WabaId::parse(waba).unwrap());
-            self.tickets.send(ProbeTicket { phone, waba, lease: Lease(lease) }).unwrap();
+            self.tickets.send(ProbeTicket { phone, waba, purpose: Purpose::Recovery(Lease(lease)) }).unwrap();
         }
 
         fn learn(&self, phone: &str) {
@@ -220,7 +221,7 @@ mod tests {
 
         async fn outcome(&mut self, lease: u64) -> Health {
             let (of, health) = self.told.recv().await.unwrap();
-            assert_eq!(of, Lease(lease));
+            assert_eq!(of, Purpose::Recovery(Lease(lease)));
             health
         }
     }
@@ -323,6 +324,6 @@ mod tests {
         office.ticket("1", Some("77"), 1);
         drop(office.tickets);
         office.task.await.unwrap();
-        assert!(matches!(office.told.try_recv(), Ok((Lease(1), Health::Clear(_)))));
+        assert!(matches!(office.told.try_recv(), Ok((Purpose::Recovery(Lease(1)), Health::Clear(_)))));
     }
 }

@@ -1,4 +1,4 @@
-//! The simulator's own switches over HTTP, for whoever runs it as a command. JSON in, JSON out.
+//! The simulator's own switches over HTTP, for whoever runs it as a command. JSON in, JSON out; but for timelines, which are text.
 //!
 //! | request | body |
 //! |---|---|
@@ -9,6 +9,7 @@
 //! | `POST /_simulator/clear_faults` | `{"phone":"…"}` or `{}` for all |
 //! | `POST /_simulator/statuses` | `{"delay":"200ms..30s"}`: from acceptance to the first status, and from each to the next |
 //! | `POST /_simulator/webhook` | `{"waba":"…","field":"account_update","value":{…}}` |
+//! | `POST /_simulator/timeline` | the text of a [timeline](super::timeline), which begins now |
 //! | `GET /_simulator/counts` | |
 
 use bytes::Bytes;
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::http::{Payload, full, response};
 use super::nodes::Target;
-use super::{Delay, FaultRule, Health, Lock, Simulator};
+use super::{Delay, FaultRule, Health, Lock, Simulator, Timeline};
 
 #[derive(Deserialize)]
 struct LockPhone {
@@ -73,6 +74,7 @@ pub(super) fn answer(
             with(body, |order: ClearFaults| simulator.clear_faults(order.phone.as_deref()))
         }
         ("POST", "statuses") => with(body, |order: Statuses| simulator.set_status_delay(order.delay)),
+        ("POST", "timeline") => play(simulator, body),
         ("POST", "webhook") => {
             with(body, |order: Webhook| simulator.webhook(&order.waba, &order.field, order.value))
         }
@@ -84,6 +86,14 @@ pub(super) fn answer(
     };
     let json = HeaderValue::from_static("application/json");
     response(status, HeaderMap::from_iter([(header::CONTENT_TYPE, json)]), full(value.to_string().into()))
+}
+
+fn play(simulator: &Simulator, text: &[u8]) -> Result<Value, (StatusCode, String)> {
+    let refused = |text: String| (StatusCode::BAD_REQUEST, text);
+    let text = std::str::from_utf8(text).map_err(|error| refused(error.to_string()))?;
+    let timeline = Timeline::parse(text).map_err(|error| refused(error.to_string()))?;
+    tokio::spawn(simulator.play(timeline));
+    Ok(json!({"success": true}))
 }
 
 fn with<T: DeserializeOwned>(body: &[u8], work: impl FnOnce(T)) -> Result<Value, (StatusCode, String)> {

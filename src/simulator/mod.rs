@@ -11,6 +11,7 @@
 //! | `webhooks` | how that is delivered to the callback: signed, repeated, retried |
 //! | `health` | health status answers |
 //! | `faults` | what goes wrong on the wire |
+//! | `timeline` | scripts: what happens when; those that are shipped are in `timelines` |
 //! | `control` | all of it over HTTP, under `/_simulator/` (open to whoever can connect) |
 //!
 //! It reads its time from tokio and from the [`Clock`] it is given, so it runs under a paused runtime too. What it
@@ -60,6 +61,7 @@ mod sends;
 mod state;
 mod statuses;
 mod subscriptions;
+mod timeline;
 mod tls;
 mod webhooks;
 mod wire;
@@ -81,6 +83,7 @@ pub use health::Health;
 pub use listen::{Listening, Protocols};
 pub use lock::{Lock, Profile};
 pub use record::{Counts, PhoneCounts, Recorded};
+pub use timeline::{SHIPPED, Timeline, TimelineError, UnknownPhones};
 pub use webhooks::{Deliver, Delivery};
 
 use state::State;

@@ -32,6 +32,10 @@ pub struct PhoneCounts {
     pub accepted: u64,
     /// Sends that were answered 131031.
     pub refused: u64,
+    /// Messages that were told to have failed by 131031.
+    pub failed: u64,
+    /// Messages that were told to have failed by 131047.
+    pub windows_closed: u64,
     /// Read receipts and typing indicators.
     pub read_receipts: u64,
     /// Reads of the health status.

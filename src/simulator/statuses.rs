@@ -106,10 +106,12 @@ fn body(simulator: &Simulator, message: &Message, status: Status) -> Option<Byte
     });
     let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
         {"id": waba, "changes": [{"field": "messages", "value": value}]}]}));
-    if status == LOCKED
-        && let Some(phone) = state.phone(&message.phone)
-    {
-        phone.keep_failure(&body);
+    if let Some(phone) = state.phone(&message.phone) {
+        phone.counts.failed += u64::from(status == LOCKED);
+        phone.counts.windows_closed += u64::from(status == WINDOW_CLOSED);
+        if status == LOCKED {
+            phone.keep_failure(&body);
+        }
     }
     Some(body)
 }

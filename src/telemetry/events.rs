@@ -102,7 +102,7 @@ pub struct TransitionEvent<'a> {
     /// The evidence or the operator's reason in words. Nothing secret, no recipient.
     pub text: &'a str,
     /// The incident that it belongs to.
-    pub incident: Option<&'a str>,
+    pub incident: &'a str,
     /// Of a trip by a message that Meta had accepted: the time from then to now.
     pub detection: Option<Duration>,
 }

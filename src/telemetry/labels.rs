@@ -69,18 +69,21 @@ label! {
         AccountLocked = "131031",
         /// Temporarily blocked for policy violations.
         PolicyBlock = "368",
+        /// A health check found a block, before any send did.
+        Health = "health",
         /// An operator holds the breaker open.
         Operator = "operator",
     }
 }
 
 impl RejectReason {
-    /// By the code that opened the breaker; none, or one that opens nothing: an operator.
+    /// By the code that opened the breaker; none: an operator.
     pub const fn of(code: Option<i64>) -> Self {
         match code {
             Some(ACCOUNT_LOCKED) => Self::AccountLocked,
             Some(POLICY_BLOCK) => Self::PolicyBlock,
-            _ => Self::Operator,
+            Some(_) => Self::Health,
+            None => Self::Operator,
         }
     }
 }

@@ -201,7 +201,7 @@ fn trip() -> TransitionEvent<'static> {
         source: Source::Webhook,
         code: Some(131_031),
         text: "Business Account locked\nsendfuse: all is well",
-        incident: Some("inc-1"),
+        incident: "inc-1",
         detection: Some(Duration::from_secs(4)),
     }
 }
@@ -252,7 +252,7 @@ fn a_transition_is_one_line_with_its_evidence() {
         assert!(text.contains(part), "{part} is not in {text}");
     }
 
-    let close = TransitionEvent { transition: TransitionKind::Close, code: None, incident: None, ..trip() };
+    let close = TransitionEvent { transition: TransitionKind::Close, code: None, ..trip() };
     let text = logs::tests::logged(logs::Format::Text, None, || telemetry.emit(close));
     assert!(text.contains("INFO") && !text.contains("code=") && text.lines().count() == 1, "{text}");
 }

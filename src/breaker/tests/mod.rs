@@ -1,10 +1,11 @@
 //! The state table as tests, row by row, and a model of it. A [`Scene`] is one breaker with its clock.
 
 mod clock;
+mod contradiction;
 mod explaining;
+mod flapping;
 mod late_news;
 mod model;
-
 mod open;
 mod orders;
 mod overtaking;
@@ -12,6 +13,7 @@ mod rejecting;
 mod restart;
 mod trials;
 mod trips;
+mod watching;
 
 use std::time::Duration;
 
@@ -128,20 +130,20 @@ impl Scene {
     }
 
     fn check(&mut self) -> Lease {
-        self.apply(Event::CheckNow).probe.unwrap()
+        self.apply(Event::CheckNow { asked: false }).probe.unwrap()
     }
 
     fn probed(&mut self, lease: Lease, health: Health) -> Applied {
         self.apply(Event::Probed { lease, health })
     }
 
-    /// To half-open, by a clear probe after `min_open`.
+    /// To half-open, by a clear probe after `min_open` that an operator asks for.
     fn half_open(&mut self) -> &mut Self {
         if !matches!(self.shown(), Shown::Open) {
             self.trip();
         }
         self.millis += i64::try_from(self.policy.min_open.as_millis()).unwrap();
-        self.apply(Event::CheckNow);
+        self.apply(Event::CheckNow { asked: true });
         let applied = self.probed(self.probe.unwrap(), clear());
         assert_eq!(kinds(&applied), [TransitionKind::HalfOpen]);
         self

@@ -86,7 +86,11 @@ impl Real {
         match *happens {
             Happens::Clock(_) | Happens::Heard => {}
             Happens::Tick | Happens::Wait => self.apply(world, Event::Tick),
-            Happens::CheckNow => self.apply(world, Event::CheckNow),
+            Happens::CheckNow { asked } => self.apply(world, Event::CheckNow { asked }),
+            Happens::Watched { stale, ref health } => {
+                let generation = Generation(self.breaker.generation().0 + u64::from(stale));
+                self.apply(world, Event::Watched { generation, health: health.clone() });
+            }
             Happens::Lift => self.apply(world, Event::Lift { text: String::new() }),
             Happens::Reset => self.apply(world, Event::Reset { text: String::new() }),
             Happens::Hold { order, seconds } => {

@@ -95,12 +95,18 @@ fn only_the_current_lease_counts() {
 fn one_probe_at_a_time() {
     let mut scene = scene();
     scene.trip();
-    assert!(scene.apply(Event::CheckNow).probe.is_none());
+    assert!(scene.apply(Event::CheckNow { asked: false }).probe.is_none());
     assert!(scene.apply(Event::Tick).probe.is_none());
     scene.later(15).apply(Event::Tick);
-    assert!(scene.apply(Event::CheckNow).probe.is_some(), "the first one's lease is over");
-    assert!(self::scene().apply(Event::CheckNow).probe.is_none(), "a closed breaker needs none");
-    assert!(self::scene().half_open().apply(Event::CheckNow).probe.is_none(), "nor does a half-open one");
+    assert!(scene.apply(Event::CheckNow { asked: false }).probe.is_some(), "the first one's lease is over");
+    assert!(
+        self::scene().apply(Event::CheckNow { asked: false }).probe.is_none(),
+        "a closed breaker needs none"
+    );
+    assert!(
+        self::scene().half_open().apply(Event::CheckNow { asked: false }).probe.is_none(),
+        "nor does a half-open one"
+    );
 }
 
 #[test]

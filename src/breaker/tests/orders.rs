@@ -128,6 +128,13 @@ fn a_lift_without_an_order_changes_nothing() {
 fn an_order_over_a_closed_breaker_has_an_incident_of_its_own() {
     let mut scene = scene();
     scene.hold(OverrideOrder::Open, None);
-    let id = scene.breaker.incident("15551234567", scene.now());
-    assert_eq!(id.as_deref(), Some("15551234567-order-1777629600"));
+    let incident = scene.breaker.incident().unwrap();
+    assert_eq!(incident.id("15551234567"), "15551234567-1-1777629600");
+    scene.later(5).trip();
+    let applied = scene.apply(Event::Lift { text: "ann: done".to_owned() });
+    assert_eq!(applied.transitions[0].incident, incident, "a lock beneath it belongs to the same");
+    assert_eq!(scene.breaker.incident(), Some(incident));
+    let applied = scene.apply(Event::Reset { text: "ann: solved".to_owned() });
+    assert_eq!(applied.transitions[0].incident, incident, "as does its end");
+    assert_eq!(scene.breaker.incident(), None);
 }

@@ -67,7 +67,7 @@ fn an_order_says_so_and_when_it_ends() {
         let rejection = Rejection::of(&scene.breaker, "1", scene.now());
         assert_eq!((rejection.state.name(), rejection.code), ("forced_open", None));
         assert_eq!((&*rejection.reason, rejection.next_check), ("131031; source=operator", seconds));
-        assert_eq!(rejection.incident.as_deref(), Some("1-order-1777629600"));
+        assert_eq!(rejection.incident.as_deref(), Some("1-1-1777629600"));
         let body: serde_json::Value = serde_json::from_slice(&rejection.body("1")).unwrap();
         let details = body["error"]["error_data"]["details"].as_str().unwrap();
         let begin = "Held back by sendfuse since 2026-05-01T10:00:00Z (an operator's order). ";

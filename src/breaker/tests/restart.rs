@@ -15,11 +15,20 @@ fn assert_same(before: &Scene, after: &Scene) {
     assert_eq!(after.breaker.order, before.breaker.order);
     assert_eq!(after.breaker.next_check(), before.breaker.next_check());
     assert_eq!(after.shown(), before.shown());
-    let now = before.now();
-    assert_eq!(after.breaker.incident("1", now), before.breaker.incident("1", now));
+    assert_eq!(after.breaker.incident(), before.breaker.incident());
     assert_eq!(
-        after.breaker.lock().map(|lock| (lock.reason.clone(), lock.since, lock.attempt, lock.contradiction)),
-        before.breaker.lock().map(|lock| (lock.reason.clone(), lock.since, lock.attempt, lock.contradiction)),
+        after.breaker.lock().map(|lock| (
+            lock.reason.clone(),
+            lock.since,
+            lock.attempt,
+            lock.contradiction.clone()
+        )),
+        before.breaker.lock().map(|lock| (
+            lock.reason.clone(),
+            lock.since,
+            lock.attempt,
+            lock.contradiction.clone()
+        )),
     );
 }
 

@@ -39,7 +39,14 @@ pub(super) enum Happens {
         back: usize,
         health: Health,
     },
-    CheckNow,
+    CheckNow {
+        asked: bool,
+    },
+    /// The outcome of a probe of a closed breaker, which was begun now or under an earlier generation.
+    Watched {
+        stale: bool,
+        health: Health,
+    },
     Hold {
         order: OverrideOrder,
         seconds: Option<i64>,
@@ -95,7 +102,7 @@ pub(super) fn preludes() -> impl Strategy<Value = Vec<Happens>> {
     let hour = || Happens::Clock(3_600_000);
     let half_open = || {
         let probed = Happens::Probed { back: 0, health: clear() };
-        vec![locked(1000), locked(1001), hour(), Happens::CheckNow, probed, hour()]
+        vec![locked(1000), locked(1001), hour(), Happens::CheckNow { asked: true }, probed, hour()]
     };
     let hung = || [half_open(), vec![Happens::Send { observed: false }], half_open()].concat();
     prop_oneof![3 => Just(Vec::new()), 2 => Just(half_open()), 1 => Just(hung())]
@@ -124,7 +131,9 @@ pub(super) fn next(world: &World) -> BoxedStrategy<Happens> {
         more(running || world.phase == Shown::Closed, 8) => (foreign(), prop::bool::weighted(0.7), dates())
             .prop_map(|(message, failed, dated)| Happens::Foreign { message, failed, dated }),
         more(open, 25) => (recent(), healths()).prop_map(|(back, health)| Happens::Probed { back, health }),
-        more(open, 4) => Just(Happens::CheckNow),
+        more(open, 4) => prop::bool::weighted(0.3).prop_map(|asked| Happens::CheckNow { asked }),
+        more(world.phase == Shown::Closed, 5) => (prop::bool::weighted(0.2), healths())
+            .prop_map(|(stale, health)| Happens::Watched { stale, health }),
         1 => (orders(), prop::option::of(1..200_i64))
             .prop_map(|(order, seconds)| Happens::Hold { order, seconds }),
         more(world.shown() != world.phase, 10) => Just(Happens::Lift),

@@ -17,8 +17,8 @@ const ARROWS: &[(Shown, TransitionKind, Shown)] = &[
 
 /// Which events may lead to which steps.
 const CAUSES: &[(TransitionKind, &[&str])] = &[
-    (TransitionKind::Trip, &["lock"]),
-    (TransitionKind::HalfOpen, &["clear", "proof"]),
+    (TransitionKind::Trip, &["lock", "watched"]),
+    (TransitionKind::HalfOpen, &["clear", "proof", "tick"]),
     (TransitionKind::Reopen, &["lock", "accepted"]),
     (TransitionKind::Close, &["proof", "accepted", "tick", "clear"]),
     (TransitionKind::Reset, &["reset"]),
@@ -36,7 +36,8 @@ fn name(event: &Event) -> &'static str {
         Event::TrialEnded { .. } => "ended",
         Event::Probed { health: Health::Clear(_), .. } => "clear",
         Event::Probed { .. } => "probed",
-        Event::CheckNow => "check",
+        Event::Watched { .. } => "watched",
+        Event::CheckNow { .. } => "check",
         Event::Tick => "tick",
         Event::Reset { .. } => "reset",
         Event::Hold(_) => "hold",
@@ -49,6 +50,16 @@ fn automation(breaker: &Breaker) -> Shown {
         None => Shown::Closed,
         Some(_) if breaker.is_half_open() => Shown::HalfOpen,
         Some(_) => Shown::Open,
+    }
+}
+
+impl Breaker {
+    /// The message whose delivery waits for the back-off's end.
+    fn waiting_delivery(&self) -> Option<WamidKey> {
+        match &self.state {
+            state::State::Open(open) => open.delivered?.key,
+            _ => None,
+        }
     }
 }
 
@@ -106,6 +117,7 @@ impl Witness {
                 self.entered = step.generation;
                 self.led_by = match event {
                     Event::Proof { about, .. } if state == Shown::HalfOpen => about.key(),
+                    Event::Tick if state == Shown::HalfOpen => before.waiting_delivery(),
                     _ => None,
                 };
             }

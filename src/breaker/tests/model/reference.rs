@@ -26,6 +26,12 @@ pub(super) struct World {
     /// Probes that did not clear, since the back-off began.
     backed_off: u32,
     next_check: i64,
+    backs_off_until: i64,
+    /// A delivery that waits for the end of that: of which message.
+    delivered: Option<Option<usize>>,
+    /// The last probe of this incident found a block; and so did the last one of the incident before.
+    health_blocks: bool,
+    outlived_block: bool,
     /// The probe that is out, and until when.
     probe: Option<(usize, i64)>,
     probes: usize,
@@ -92,6 +98,10 @@ impl World {
             failed: Vec::new(),
             backed_off: 0,
             next_check: 0,
+            backs_off_until: 0,
+            delivered: None,
+            health_blocks: false,
+            outlived_block: false,
             probe: None,
             probes: 0,
             led_by: None,
@@ -143,9 +153,19 @@ impl World {
                 self.end_order();
                 self.tick();
             }
-            Happens::CheckNow => {
+            Happens::CheckNow { asked } => {
                 self.end_order();
+                if asked {
+                    self.backs_off_until = self.entered.1;
+                }
                 self.check();
+            }
+            Happens::Watched { stale, ref health } => {
+                let generation = self.generation;
+                self.end_order();
+                if !stale && generation == self.generation && self.phase == Shown::Closed {
+                    self.watched(health);
+                }
             }
             Happens::Hold { order, seconds } => {
                 self.end_order();
@@ -203,6 +223,7 @@ impl World {
         self.early.clear();
         self.counted.clear();
         (self.probe, self.probes, self.trial, self.led_by) = (None, 0, None, None);
+        self.delivered = None;
         for sent in &mut self.sends {
             (sent.admitted, sent.trial_of) = (None, None);
         }

@@ -34,11 +34,16 @@ impl World {
                 }
                 if self.strikes.len() >= usize::try_from(self.policy.trip_after).unwrap() {
                     self.trip();
+                    self.check();
                 }
             }
             (Shown::Open, false) if !known_to_have_failed && self.is_newer(said, self.entered) => {
-                self.recover();
-                self.led_by = message;
+                self.delivered = Some(message);
+                self.next_check = self.next_check.min(self.backs_off_until);
+                self.recover_if_delivered();
+            }
+            (Shown::Open, true) if message.is_some() && self.delivered == Some(message) => {
+                self.delivered = None;
             }
             (Shown::HalfOpen, true) => {
                 let refutes = message.is_some() && message == self.led_by;
@@ -90,12 +95,37 @@ impl World {
         }
     }
 
+    fn recover_if_delivered(&mut self) -> bool {
+        match self.delivered {
+            Some(message) if self.is_over(self.backs_off_until, self.longest_wait()) => {
+                self.recover();
+                self.led_by = message.filter(|_| self.phase == Shown::HalfOpen);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    pub(super) fn watched(&mut self, health: &Health) {
+        match health {
+            Health::Clear(_) => self.outlived_block = false,
+            Health::Blocked(_) if !self.outlived_block => {
+                self.trip();
+                self.health_blocks = true;
+            }
+            _ => {}
+        }
+    }
+
     pub(super) fn probed(&mut self, health: &Health) {
         self.probe = None;
+        if *health != Health::Unknown(Unknown::OverBudget) {
+            self.health_blocks = matches!(health, Health::Blocked(_));
+        }
         match health {
             Health::Clear(_) => {
-                let end = self.entered.1 + millis(self.policy.min_open);
-                match self.is_over(end, self.policy.min_open) {
+                let end = (self.entered.1 + millis(self.policy.min_open)).max(self.backs_off_until);
+                match self.is_over(end, self.longest_wait()) {
                     true => self.recover(),
                     false => self.next_check = end,
                 }
@@ -121,7 +151,11 @@ impl World {
             (Shown::Open, Some((_, until)), _) if self.is_over(until, self.policy.probe_lease) => {
                 self.probed(&Health::Unknown(Unknown::LeaseOver));
             }
-            (Shown::Open, None, _) if self.is_over(self.next_check, self.longest_wait()) => self.check(),
+            (Shown::Open, None, _) if self.is_over(self.next_check, self.longest_wait()) => {
+                if !self.recover_if_delivered() {
+                    self.check();
+                }
+            }
             (Shown::HalfOpen, _, Some((out, _, until))) => match self.grace_of(out) {
                 Some(end) if self.is_over(end, self.policy.trial_grace) => self.confirm(out, None),
                 None if self.is_over(until, self.policy.trial_timeout) => self.trial = None,
@@ -176,13 +210,14 @@ impl World {
             self.backed_off = 0;
         }
         self.failed = self.strikes.iter().copied().flatten().collect();
+        self.health_blocks = false;
         self.open(TransitionKind::Trip);
-        self.check();
     }
 
     fn open(&mut self, kind: TransitionKind) {
         self.enter(Shown::Open, kind);
         self.schedule();
+        self.backs_off_until = if self.backed_off > 0 { self.next_check } else { self.now };
     }
 
     fn recover(&mut self) {
@@ -193,14 +228,19 @@ impl World {
     }
 
     pub(super) fn close(&mut self, kind: TransitionKind) {
+        if self.phase != Shown::Closed {
+            self.outlived_block = self.health_blocks;
+        }
         self.enter(Shown::Closed, kind);
         self.fence = Some(self.entered);
+        self.backed_off += 1;
     }
 
     fn enter(&mut self, phase: Shown, kind: TransitionKind) {
         self.step(kind);
         (self.phase, self.entered) = (phase, (self.generation, self.now));
         (self.probe, self.trial, self.led_by, self.confirmed) = (None, None, None, 0);
+        self.delivered = None;
         self.strikes.clear();
         self.early.clear();
         self.counted.clear();
