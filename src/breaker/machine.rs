@@ -58,6 +58,11 @@ pub enum Event {
         /// Dropped, not answered.
         abandoned: bool,
     },
+    /// A message failed with a code that is no lock. It proves nothing; if it was the trial, the next send may be the next.
+    Failed {
+        /// Which message.
+        about: About,
+    },
     /// A probe's outcome.
     Probed {
         /// Its lease.
@@ -224,6 +229,7 @@ impl Breaker {
                 self.trial_accepted(lease, generation, keys, cx, &mut out);
             }
             Event::TrialEnded { lease, abandoned } => self.trial_ended(lease, abandoned, &mut out),
+            Event::Failed { about } => self.failed(&about, &mut out),
             Event::Probed { lease, health } => self.probed(lease, health, cx, &mut out),
             Event::Watched { generation, health } => self.watched(generation, &health, cx, &mut out),
             Event::CheckNow { asked } => self.check_now(asked, cx, &mut out),
@@ -356,6 +362,16 @@ impl Breaker {
         if half.trial.is_some_and(|trial| trial.lease == lease) {
             half.trial = None;
             out.notes.push(if abandoned { Note::TrialAbandoned } else { Note::TrialOther });
+        }
+    }
+
+    /// The message may still be delivered (to another device, to another member of the group), so it stays known as a trial's.
+    fn failed(&mut self, about: &About, out: &mut Applied) {
+        let State::HalfOpen(half) = &mut self.state else { return };
+        let lease = half.trial_of(about);
+        if lease.is_some() && half.trial.is_some_and(|trial| Some(trial.lease) == lease) {
+            half.trial = None;
+            out.notes.push(Note::TrialOther);
         }
     }
 
@@ -726,15 +742,21 @@ impl Open {
 impl HalfOpen {
     fn is_trial(&self, about: &About) -> bool {
         match about.key() {
-            Some(key) => self.trial_keys.iter().any(|(known, _)| *known == key),
+            Some(_) => self.trial_of(about).is_some(),
             None => self.trial.is_some() && matches!(about, About::Send { .. }),
         }
+    }
+
+    /// The permit that a message went out by, if it is a trial's.
+    fn trial_of(&self, about: &About) -> Option<Lease> {
+        let key = about.key()?;
+        self.trial_keys.iter().find(|(known, _)| *known == key).map(|(_, lease)| *lease)
     }
 
     /// Whether a status is about a trial of this half-open: one of its messages, or, where the trial's answer named none,
     /// a message that nobody knows and that Meta sent after the trial began. (Delivered and read may be an old one's.)
     fn is_trials_message(&self, about: &About, sent: bool) -> bool {
-        if about.key().is_some_and(|key| self.trial_keys.iter().any(|(known, _)| *known == key)) {
+        if self.trial_of(about).is_some() {
             return true;
         }
         let nameless = self.trial.filter(|trial| trial.accepted.is_some_and(|accepted| accepted.nameless));

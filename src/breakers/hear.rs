@@ -43,9 +43,10 @@ impl Breakers {
     fn hear_status(&self, status: &Status) -> Settling {
         let inner = &self.0;
         let lock = status.errors.iter().find(|error| is_lock(error.code));
-        let is_proof = matches!(status.kind, StatusKind::Sent | StatusKind::Delivered | StatusKind::Read);
-        // A delivery says nothing new to a closed breaker.
-        if lock.is_none() && (!is_proof || inner.registry.plainly_closed(status.phone).is_some()) {
+        // All else says nothing new to a closed breaker.
+        if lock.is_none()
+            && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some())
+        {
             return Settling::default();
         }
         let key = (!status.wamid.is_empty()).then(|| inner.sends.key_of(&status.wamid));
@@ -61,6 +62,9 @@ impl Breakers {
                     self.count_leak(key, send);
                 }
                 settling
+            }
+            None if status.kind == StatusKind::Failed => {
+                self.apply_if_known(status.phone, Event::Failed { about })
             }
             None => self
                 .apply_if_known(status.phone, Event::Proof { about, sent: status.kind == StatusKind::Sent }),

@@ -114,6 +114,12 @@ impl Real {
                 };
                 self.said(world, about, failed);
             }
+            Happens::Failed { back } => {
+                let Some(n) = World::nth_last(self.sends.len(), back) else { return };
+                // Of which generation it is does not matter.
+                let about = About::Unknown { key: Some(message(n)), dated: None };
+                self.apply(world, Event::Failed { about });
+            }
             Happens::Foreign { message: foreign, failed, dated } => {
                 let key = foreign.map(|foreign| message(usize::from(foreign)));
                 self.said(world, About::Unknown { key, dated: world.dated(dated) }, failed);

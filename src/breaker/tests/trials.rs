@@ -280,3 +280,17 @@ fn the_back_off_goes_on_over_a_reopen_and_a_close_soon_after() {
     scene.later(3600).trip();
     assert_eq!(scene.breaker.next_check(), scene.dated(30_000), "after a good while it begins anew");
 }
+
+#[test]
+fn a_trial_that_fails_with_another_code_makes_way_for_the_next_and_may_still_be_delivered() {
+    let mut scene = scene();
+    scene.half_open();
+    let about = scene.trial("t");
+    assert_eq!(scene.admit(), Admission::Reject);
+    assert_eq!(scene.apply(Event::Failed { about }).notes, [Note::TrialOther]);
+    let next = scene.trial("u");
+    assert_eq!(scene.apply(Event::Failed { about }).notes, [], "once");
+    assert_eq!(scene.admit(), Admission::Reject, "and it frees no permit but its own");
+    assert_eq!(kinds(&scene.proof(about)), [TransitionKind::Close], "another device got it");
+    assert!(scene.apply(Event::Failed { about: next }).notes.is_empty());
+}

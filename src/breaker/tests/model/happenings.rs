@@ -29,6 +29,10 @@ pub(super) enum Happens {
         failed: bool,
         dated: Option<i64>,
     },
+    /// A send's message failed with another code.
+    Failed {
+        back: usize,
+    },
     /// A status of a message that was not sent here; or of none.
     Foreign {
         message: Option<u16>,
@@ -128,6 +132,7 @@ pub(super) fn next(world: &World) -> BoxedStrategy<Happens> {
         more(running, 14) => (send(), answers()).prop_map(|(back, answer)| Happens::Answer { back, answer }),
         more(running, 14) => (send(), prop::bool::weighted(0.35), dates())
             .prop_map(|(back, failed, dated)| Happens::Status { back, failed, dated }),
+        more(running, 4) => send().prop_map(|back| Happens::Failed { back }),
         more(running || world.phase == Shown::Closed, 8) => (foreign(), prop::bool::weighted(0.7), dates())
             .prop_map(|(message, failed, dated)| Happens::Foreign { message, failed, dated }),
         more(open, 25) => (recent(), healths()).prop_map(|(back, health)| Happens::Probed { back, health }),

@@ -34,6 +34,7 @@ fn name(event: &Event) -> &'static str {
         Event::Proof { .. } => "proof",
         Event::TrialAccepted { .. } => "accepted",
         Event::TrialEnded { .. } => "ended",
+        Event::Failed { .. } => "failed",
         Event::Probed { health: Health::Clear(_), .. } => "clear",
         Event::Probed { .. } => "probed",
         Event::Watched { .. } => "watched",

@@ -208,6 +208,15 @@ impl World {
                 };
                 self.said(Some(n), said, failed);
             }
+            Happens::Failed { back } => {
+                self.end_order();
+                if let (Some(n), Some((out, ..))) = (Self::nth_last(self.sends.len(), back), self.trial)
+                    && out == n
+                    && self.sends[n].answer == Some(Answer::Accepted)
+                {
+                    self.trial = None;
+                }
+            }
             Happens::Foreign { message, failed, dated } => {
                 let said = Said::Dated(dated.map(|dated| self.now + dated));
                 self.said(message.map(usize::from), said, failed);

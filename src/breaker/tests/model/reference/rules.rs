@@ -152,7 +152,8 @@ impl World {
                 self.probed(&Health::Unknown(Unknown::LeaseOver));
             }
             (Shown::Open, None, _) if self.is_over(self.next_check, self.longest_wait()) => {
-                if !self.recover_if_delivered() {
+                let recovered = self.recover_if_delivered();
+                if !recovered {
                     self.check();
                 }
             }
