@@ -1,6 +1,6 @@
 //! What was seen in a run, as it happened. Times count from the beginning of the run.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -62,6 +62,14 @@ pub(super) struct Journal {
 struct Pages {
     seen: Seen,
     failed_wamids: HashSet<String>,
+    latest: HashMap<usize, Latest>,
+}
+
+/// When the latest sends of a phone were begun.
+#[derive(Debug, Default)]
+struct Latest {
+    held_back: Option<Duration>,
+    reached: Option<Duration>,
 }
 
 impl Journal {
@@ -82,6 +90,12 @@ impl Journal {
         if sent.answer == Answer::Locked {
             pages.seen.evidence.push((sent.phone, sent.answered));
         }
+        let latest = pages.latest.entry(sent.phone).or_default();
+        if sent.answer == Answer::HeldBack {
+            latest.held_back = latest.held_back.max(Some(sent.begun));
+        } else if sent.reached_meta() {
+            latest.reached = latest.reached.max(Some(sent.begun));
+        }
         pages.seen.sends.push(sent);
     }
 
@@ -99,10 +113,13 @@ impl Journal {
         }
     }
 
-    /// When the last send was begun that a proxy has held back.
-    pub(super) fn last_held_back(&self) -> Option<Duration> {
+    /// Whether sends of every phone have reached Meta for `calm`, up to its latest. None of a phone is held back, then.
+    pub(super) fn all_flow(&self, calm: Duration) -> bool {
         let pages = self.pages();
-        pages.seen.sends.iter().rev().find(|sent| sent.answer == Answer::HeldBack).map(|sent| sent.begun)
+        pages.latest.values().all(|latest| match latest.held_back {
+            Some(held_back) => latest.reached.is_some_and(|reached| reached >= held_back + calm),
+            None => true,
+        })
     }
 
     /// All of it.
@@ -135,6 +152,22 @@ mod tests {
         let seen = journal.close();
         assert_eq!(seen.evidence, [(3, Duration::from_secs(1))]);
         assert_eq!(seen.sends.iter().filter(|sent| sent.reached_meta()).count(), 3);
+    }
+
+    #[test]
+    fn all_flow_when_each_phone_has_flowed_for_a_while() {
+        let journal = Journal::default();
+        let send = |phone, begun, answer| {
+            let begun = Duration::from_secs(begun);
+            journal.sent(Sent { phone, begun, answered: begun, answer });
+            journal.all_flow(Duration::from_secs(3))
+        };
+        assert!(send(1, 10, Answer::Accepted), "never held back");
+        assert!(!send(1, 11, Answer::HeldBack));
+        assert!(!send(1, 13, Answer::Accepted), "too early to say");
+        assert!(!send(2, 60, Answer::Accepted), "another phone");
+        assert!(!send(1, 60, Answer::Nothing));
+        assert!(send(1, 14, Answer::Accepted));
     }
 
     #[test]

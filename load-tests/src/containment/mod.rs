@@ -38,6 +38,8 @@ use self::plan::{Plan, Tuning};
 use self::setups::Setup;
 use crate::{Result, process};
 
+/// Of the sends that are due, so many have to be made.
+const HELD: f64 = 0.98;
 /// sendfuse's defaults.
 const AS_SHIPPED: Tuning = Tuning { breaker: "", probe: "" };
 /// Times that fit a short run.
@@ -45,7 +47,7 @@ const SHORT: Tuning = Tuning {
     breaker: "min_open = \"2s\"\ntrial_timeout = \"5s\"",
     probe: "interval = \"1s\"\nmax_interval = \"2s\"",
 };
-/// Without any send held back for so long, all flow again.
+/// A phone that has not been held back for so long flows again.
 const CALM: Duration = Duration::from_secs(3);
 /// After the unlock, a run that does not calm down goes on for so long.
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -114,6 +116,7 @@ pub(crate) fn run(arguments: &Arguments, sendfuse: Option<&Path>, quick: bool) -
         eprintln!("{}: up to {} s …", setup.name(), plan.limit.as_secs());
         let run = runtime.block_on(rehearse(setup, &plan, scratch.path()))?;
         println!("\n{}", table::table(&setup.name(), &run.rows, run.trials.is_some()));
+        println!("\n{}", pace(&plan, &run));
         if let Some(trials) = run.trials {
             println!("\n{}", table::bound(&run.rows));
             broken = table::broken(&run.rows, trials);
@@ -142,6 +145,8 @@ struct Run {
     rows: Vec<Row>,
     /// How many trials sendfuse says that there were.
     trials: Option<u64>,
+    /// How long the app has sent.
+    lasted: Duration,
 }
 
 async fn rehearse(setup: &Setup, plan: &Plan, scratch: &Path) -> Result<Run> {
@@ -151,25 +156,34 @@ async fn rehearse(setup: &Setup, plan: &Plan, scratch: &Path) -> Result<Run> {
     let began = journal.begin();
     meta.play(plan, standing.webhooks)?;
     let app = App::start(plan, standing.sends, &journal);
-    while journal.now() < plan.limit && !is_over(plan, &journal) {
+    while journal.now() < plan.limit && (journal.now() < plan.quiet_at() || !journal.all_flow(CALM)) {
         sleep(Duration::from_millis(250)).await;
     }
+    let lasted = journal.now();
     app.stop().await;
     let (words, seen) = (standing.words().await?, journal.close());
     check_eyes(plan, &seen, &meta)?;
     Ok(match words {
-        None => Run { rows: count::rows(plan, &seen, None), trials: None },
+        None => Run { rows: count::rows(plan, &seen, None), trials: None, lasted },
         Some((log, metrics)) => {
             let transitions = fuse::transitions(&log, &plan.ids(), began);
             let rows = count::rows(plan, &seen, Some(&transitions));
-            Run { rows, trials: Some(fuse::trials(&metrics)?) }
+            Run { rows, trials: Some(fuse::trials(&metrics)?), lasted }
         }
     })
 }
 
-fn is_over(plan: &Plan, journal: &Journal) -> bool {
-    let calm_since = journal.last_held_back().unwrap_or_default() + CALM;
-    journal.now() >= plan.quiet_at().max(calm_since)
+/// Says whether the machine was fast enough: an app that stalls sends less than it should, and proves less.
+fn pace(plan: &Plan, run: &Run) -> String {
+    let due = plan.phones as f64 * f64::from(plan.per_second) * run.lasted.as_secs_f64();
+    let made = run.rows.iter().map(|row| row.sends).sum::<u64>() as f64;
+    let verdict =
+        if made < due * HELD { ": the machine was too busy, and this run proves little" } else { "" };
+    format!(
+        "{:.0} s; the app has made {:.1} % of the sends that were due{verdict}.",
+        run.lasted.as_secs_f64(),
+        made / due * 100.0
+    )
 }
 
 /// Which sends have reached Meta is told by their answers; what Meta has counted has to agree.

@@ -60,7 +60,7 @@ pub(super) fn bound(rows: &[Row]) -> String {
         sum(|row| row.in_flight),
         sum(|row| row.trials),
         sum(|row| row.after_close),
-        sum(|row| row.breaches),
+        sum(|row| row.breaches.len() as u64),
     )
 }
 
@@ -74,7 +74,13 @@ pub(super) fn broken(rows: &[Row], trials_told: u64) -> Vec<String> {
     };
     for row in rows {
         let of = |what: &str| format!("{}: {what}", row.group);
-        check(row.breaches, &of("sends that began while the breaker was open reached Meta"));
+        if let Some(first) = row.breaches.first() {
+            let what = format!(
+                "sends that began while the breaker was open reached Meta (the first by phone number {}, from {:?} to {:?})",
+                first.phone, first.begun, first.answered
+            );
+            check(row.breaches.len() as u64, &of(&what));
+        }
         check(row.unanswered, &of("sends without an answer"));
         check(row.without_evidence, &of("locked phones without evidence"));
         let stuck = row.flowing_after.iter().filter(|after| after.is_none()).count() as u64;
@@ -90,6 +96,7 @@ pub(super) fn broken(rows: &[Row], trials_told: u64) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::journal::{Answer, Sent};
     use super::*;
 
     fn rows() -> Vec<Row> {
@@ -107,6 +114,11 @@ mod tests {
             },
             Row { group: "healthy", phones: 2, ..Row::default() },
         ]
+    }
+
+    fn sent() -> Sent {
+        let (begun, answered) = (Duration::from_secs(1), Duration::from_secs(2));
+        Sent { phone: 3, begun, answered, answer: Answer::Accepted }
     }
 
     #[test]
@@ -131,8 +143,8 @@ mod tests {
         type Spoil = fn(&mut Vec<Row>);
         let cases: [(Spoil, &str); 6] = [
             (
-                |rows| rows[0].breaches = 1,
-                "async: sends that began while the breaker was open reached Meta: 1",
+                |rows| rows[0].breaches = vec![sent()],
+                "async: sends that began while the breaker was open reached Meta (the first by phone number 3, from 1s to 2s): 1",
             ),
             (|rows| rows[0].unanswered = 2, "async: sends without an answer: 2"),
             (|rows| rows[0].without_evidence = 1, "async: locked phones without evidence: 1"),
