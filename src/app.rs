@@ -21,11 +21,11 @@ use tower::{Service, ServiceExt};
 use crate::admin::{self, Access, Admin};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breaker::{NoWebhooks, Policy};
-use crate::breakers::{Breakers, ProbeTicket, Settings, Timers};
+use crate::breakers::{Breakers, ProbeTicket, Settings, Timers, Watching};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
-use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens};
+use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens, watching_share};
 use crate::server::descriptors::Shares;
 use crate::server::{self, BindError, CertsError, Listener, Options, TlsCerts};
 use crate::stack::{Rejecting, SendPath};
@@ -109,6 +109,8 @@ impl Wired {
         let (breakers, timers, tickets) = Breakers::open(store, settings(&config), telemetry.clone(), clock)?;
         let upstream = Arc::new(ArcSwap::from_pointee(upstream));
         let tokens = Arc::new(Tokens::new(token_settings(&config)));
+        let known = Arc::clone(&tokens);
+        breakers.watch_with(move |phone, waba| known.has(phone, waba));
         let prober = Arc::new(ArcSwap::from_pointee(prober_settings(&config)));
         let send_path = SendPath::new(
             Arc::clone(&upstream),
@@ -456,6 +458,7 @@ fn settings(config: &Config) -> Settings {
         },
         commit_timeout: config.store.commit_timeout,
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
+        watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
     }
 }
 

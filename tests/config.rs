@@ -472,7 +472,6 @@ fn features_that_are_not_there_are_refused() {
     for (text, path, only) in [
         ("[[rule]]\ncode = 131048", "rule", "[]"),
         ("[breaker]\nspread = \"waba\"", "breaker.spread", "\"phone\""),
-        ("[probe]\nwatch = \"10m\"", "probe.watch", "\"off\""),
         ("[notify]\nwebhooks = [\"https://x\"]", "notify.webhooks", "[]"),
         ("[pin_guard]\nmax_attempts = 3", "pin_guard.max_attempts", "2"),
         ("[pin_guard]\nmax_attempts = \"2\"", "pin_guard.max_attempts", "2"),
@@ -481,9 +480,33 @@ fn features_that_are_not_there_are_refused() {
         assert_eq!(mistakes(text, &[]), [expected]);
     }
     assert_eq!(
-        mistakes("", &[("SENDFUSE__PROBE__WATCH", "10m")]),
-        ["SENDFUSE__PROBE__WATCH: not supported by this version, which knows only \"off\""]
+        mistakes("", &[("SENDFUSE__BREAKER__SPREAD", "waba")]),
+        ["SENDFUSE__BREAKER__SPREAD: not supported by this version, which knows only \"phone\""]
     );
+}
+
+#[test]
+fn watching_is_off_or_has_a_pace() {
+    let watch = |text: &str| load("", &[("SENDFUSE__PROBE__WATCH", text)]).map(|config| config.probe.watch);
+    for (text, expected) in [
+        ("off", None),
+        ("1m", Some(Duration::from_secs(60))),
+        ("10m", Some(Duration::from_secs(600))),
+        ("90d", Some(Duration::from_secs(90 * 86_400))),
+    ] {
+        assert_eq!(watch(text).unwrap(), expected);
+        let shown = load(&format!("[probe]\nwatch = \"{text}\""), &[]).unwrap().to_json_redacted();
+        assert_eq!(shown["probe"]["watch"], *text);
+    }
+    for (text, expected) in [
+        ("\"59s\"", "probe.watch = \"59s\": must be \"off\", or a duration of at least 1m".to_owned()),
+        ("\"0s\"", "probe.watch = \"0s\": must be \"off\", or a duration of at least 1m".to_owned()),
+        ("\"on\"", format!("probe.watch = \"on\": must be \"off\", or a duration: {DURATION}")),
+        ("10", format!("probe.watch = 10: must be \"off\", or a duration: {DURATION}")),
+        ("false", format!("probe.watch = false: must be \"off\", or a duration: {DURATION}")),
+    ] {
+        assert_eq!(mistakes(&format!("[probe]\nwatch = {text}"), &[]), [expected]);
+    }
 }
 
 #[test]

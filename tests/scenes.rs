@@ -19,4 +19,5 @@ mod rejection;
 mod timelines;
 mod trips;
 mod trouble;
+mod watch;
 mod webhook_trips;

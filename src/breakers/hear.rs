@@ -5,7 +5,6 @@ use crate::breaker::{About, Event, Reason, Source};
 use crate::graph::error::is_lock;
 use crate::graph::ids::{PhoneNumberId, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
-use crate::registry::Accepted;
 use crate::telemetry::events::{HearingEvent, LeakEvent};
 
 impl Breakers {
@@ -49,8 +48,8 @@ impl Breakers {
         {
             return Settling::default();
         }
-        let key = (!status.wamid.is_empty()).then(|| inner.sends.key_of(&status.wamid));
-        let send = key.and_then(|key| inner.sends.get(key)).filter(|send| send.phone == status.phone);
+        let key = (!status.wamid.is_empty()).then(|| inner.sends.key_of(status.phone, &status.wamid));
+        let send = key.and_then(|key| inner.sends.get(key));
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
@@ -58,8 +57,8 @@ impl Breakers {
         match lock {
             Some(error) => {
                 let settling = self.locked_by_webhook(status.phone, about, error);
-                if let (Some(key), Some(send)) = (key, send) {
-                    self.count_leak(key, send);
+                if let Some(key) = key {
+                    self.count_leak(status.phone, key);
                 }
                 settling
             }
@@ -83,13 +82,15 @@ impl Breakers {
     }
 
     /// A message that Meta accepted and failed for the lock, once each, while its phone is held.
-    fn count_leak(&self, key: WamidKey, send: Accepted) {
-        let Some(cell) = self.0.registry.get(send.phone) else { return };
-        if send.leaked || cell.plainly_closed().is_some() {
+    fn count_leak(&self, phone: PhoneNumberId, key: WamidKey) {
+        let Some(cell) = self.0.registry.get(phone).filter(|cell| cell.plainly_closed().is_none()) else {
             return;
+        };
+        // One step, so that of two statuses that come at once only one counts.
+        let is_first = self.0.sends.update(key, |send| !std::mem::replace(&mut send.leaked, true));
+        if is_first == Some(true) {
+            cell.counts.leaked();
+            self.0.telemetry.emit(LeakEvent { id: phone });
         }
-        self.0.sends.remember(key, Accepted { leaked: true, ..send });
-        cell.counts.leaked();
-        self.0.telemetry.emit(LeakEvent { id: send.phone });
     }
 }

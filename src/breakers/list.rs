@@ -73,7 +73,7 @@ impl Breakers {
         let (now, settings) = (self.now(), self.settings());
         let mut counted = Counted {
             states: SHOWN_STATES.map(|state| (state, 0)),
-            deaf: self.0.hearing.deaf(),
+            deaf: self.0.hearing.deaf_phones().len() as u64,
             ..Counted::default()
         };
         for (phone, cell) in self.0.registry.all() {
@@ -98,6 +98,7 @@ impl Breakers {
             policy: &settings.policy,
             durability: &self.0.durability,
             deaf_since: self.0.hearing.deaf_since(phone),
+            can_be_watched: self.can_be_watched(phone),
             now: self.now(),
         };
         BreakerView::of(phone, cell, &around)

@@ -14,6 +14,7 @@ mod tell;
 mod tests;
 mod timers;
 mod view;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -29,6 +30,7 @@ pub use permit::Permit;
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
+pub use watch::Watching;
 
 use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy, Rejection, TransitionKind};
 use crate::clock::Clock;
@@ -42,6 +44,7 @@ use crate::telemetry::labels::{ProbeOutcome, RejectReason};
 use crate::time::Timestamp;
 
 use tell::{Durability, Seen, Told};
+use watch::Watch;
 
 /// The handle. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -52,6 +55,7 @@ struct Inner {
     sends: Sends,
     phones: Phones,
     hearing: Hearing,
+    watch: Watch,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -74,6 +78,8 @@ pub struct Settings {
     pub commit_timeout: Duration,
     /// How long sends may be accepted without any status before their phone counts as deaf; `None`: no webhook is expected.
     pub deaf_after: Option<Duration>,
+    /// How closely phones that are closed are watched.
+    pub watching: Watching,
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -128,6 +134,7 @@ impl Breakers {
             sends: Sends::new(key),
             phones: Phones::default(),
             hearing: Hearing::default(),
+            watch: Watch::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -219,11 +226,16 @@ impl Breakers {
         trial: Option<Lease>,
         event: SendEvent,
     ) -> Permit {
-        Permit { breakers: self.clone(), phone, generation, trial, counted: Some(event) }
+        let admitted = self.0.hearing.moment();
+        Permit { breakers: self.clone(), phone, generation, trial, admitted, counted: Some(event) }
     }
 
     /// The outcome of a probe.
     pub async fn probed(&self, ticket: &ProbeTicket, health: Health) {
+        let is_watch = matches!(ticket.purpose, Purpose::Watch(_));
+        if is_watch && !self.0.watch.looked(ticket.phone, &health) {
+            return;
+        }
         self.0.telemetry.emit(ProbeEvent { id: ticket.phone, outcome: ProbeOutcome::from(&health) });
         let waba = match &health {
             Health::Clear(entities) | Health::Blocked(entities) => entities
@@ -245,6 +257,10 @@ impl Breakers {
                     Health::Clear(_) | Health::Unknown(_) => self.apply_if_known(ticket.phone, event).await,
                 }
             }
+        }
+        if is_watch {
+            // Whoever waits has asked for a probe of their own.
+            return;
         }
         let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for (_, waiter) in waiting.extract_if(.., |(phone, _)| *phone == ticket.phone) {

@@ -2,8 +2,9 @@
 
 use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Generation, Lease, Reason, Source};
+use crate::graph::answer::Message;
 use crate::graph::ids::PhoneNumberId;
-use crate::registry::Accepted;
+use crate::registry::{Accepted, Inline, Moment, Observed};
 use crate::telemetry::events::SendEvent;
 
 /// An admitted send. Give it back with one of the methods; a trial's permit that is dropped instead is *abandoned*: it
@@ -14,6 +15,8 @@ pub struct Permit {
     pub(super) phone: PhoneNumberId,
     pub(super) generation: Generation,
     pub(super) trial: Option<Lease>,
+    /// When it was admitted, in the order of the statuses.
+    pub(super) admitted: Moment,
     /// How it is counted in the end.
     pub(super) counted: Option<SendEvent>,
 }
@@ -29,22 +32,29 @@ impl Permit {
         self.counted = None;
     }
 
-    /// Meta accepted it, as these messages. The settling is to be awaited before the answer is released: a status may
-    /// have overtaken the answer.
-    pub fn accepted<'a>(mut self, wamids: impl Iterator<Item = &'a str>) -> Settling {
+    /// Meta accepted it, as these messages: none where the answer is sealed. `fbtrace_id`: its id of the call, if the answer has
+    /// one. The settling is to be awaited before the answer is released: a status may have overtaken the answer.
+    pub fn accepted(mut self, messages: &[Message<'_>], fbtrace_id: Option<&str>) -> Settling {
         let inner = &self.breakers.0;
         let at = self.breakers.now();
-        inner.hearing.accepted(self.phone, at);
-        let accepted = Accepted { phone: self.phone, at, generation: self.generation, leaked: false };
-        let keys =
-            wamids.map(|wamid| inner.sends.key_of(wamid)).inspect(|key| inner.sends.remember(*key, accepted));
+        inner.hearing.accepted(self.phone, self.admitted, at);
+        let would_reject = matches!(self.counted, Some(SendEvent::WouldReject));
+        let observed = if would_reject { Observed::WouldReject } else { Observed::None };
+        let (generation, fbtrace_id) = (self.generation, fbtrace_id.and_then(Inline::new));
+        let keys = messages.iter().map(|message| {
+            let key = inner.sends.key_of(self.phone, &message.wamid);
+            let recipient = message.recipient.as_deref().and_then(Inline::new);
+            let accepted = Accepted { at, generation, fbtrace_id, recipient, leaked: false, observed };
+            inner.sends.remember(key, accepted);
+            key
+        });
         match self.trial.take() {
             None => {
                 keys.for_each(drop);
                 Settling::default()
             }
             Some(lease) => {
-                let event = Event::TrialAccepted { lease, generation: self.generation, keys: keys.collect() };
+                let event = Event::TrialAccepted { lease, generation, keys: keys.collect() };
                 self.breakers.apply_if_known(self.phone, event)
             }
         }

@@ -1,5 +1,7 @@
 //! Nobody is told of a transition before it is stored.
 
+mod messages;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

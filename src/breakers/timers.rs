@@ -15,8 +15,8 @@ use crate::time::Timestamp;
 /// How often breakers that need not be remembered any more are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// How often phones that have become deaf are looked for.
-const LISTEN: Duration = Duration::from_secs(15);
+/// How often phones that have become deaf, and phones that are to be watched, are looked for.
+pub(super) const LISTEN: Duration = Duration::from_secs(15);
 
 /// The longest that is slept for one breaker. The queue takes no wait beyond some two years, and an order may stand for ten. A
 /// breaker that is woken too early is asked again.
@@ -55,7 +55,11 @@ impl Timers {
                     self.breakers.tick(phone);
                 }
                 _ = sweep.tick() => self.breakers.sweep(),
-                _ = listen.tick() => self.breakers.listen(),
+                // When it should have come: whatever is once a minute stays so.
+                at = listen.tick() => {
+                    self.breakers.listen();
+                    self.breakers.watch(at);
+                }
             }
         }
     }

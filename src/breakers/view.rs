@@ -95,6 +95,7 @@ pub(super) struct Around<'a> {
     pub(super) policy: &'a Policy,
     pub(super) durability: &'a Durability,
     pub(super) deaf_since: Option<Timestamp>,
+    pub(super) can_be_watched: bool,
     pub(super) now: Timestamp,
 }
 
@@ -180,12 +181,15 @@ fn conditions(breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<Conditi
         });
     }
     if let Some(since) = around.deaf_since {
+        let unseen = match around.can_be_watched {
+            true => "is seen only when a health check or a later send finds it",
+            false => "would go unseen, and there is no valid token to watch it by health checks",
+        };
         conditions.push(ConditionView {
             name: "deaf",
             since: since.to_string(),
             count: 1,
-            text: "sends are accepted, and no status webhook comes: a lock told by webhook would go unseen"
-                .to_owned(),
+            text: format!("sends are accepted, and no status webhook comes: a lock told by webhook {unseen}"),
         });
     }
     if let (true, Some((since, count))) = (held, around.durability.lost()) {

@@ -62,6 +62,7 @@ impl Default for Config {
                 borrow_token: true,
                 tokens: BTreeMap::new(),
                 budget_per_hour: 200,
+                watch: None,
             },
             store: Store {
                 kind: StoreKind::Embedded,

@@ -106,6 +106,7 @@ fn read(r: &mut Reader) -> Config {
             borrow_token: r.value("probe.borrow_token", d.probe.borrow_token, yes_or_no),
             tokens: secrets::tokens(r),
             budget_per_hour: r.value("probe.budget_per_hour", d.probe.budget_per_hour, count(1..=1_000_000)),
+            watch: r.value("probe.watch", d.probe.watch, rules::watch),
         },
         store: Store {
             kind: r.value("store.kind", d.store.kind, store_kind),

@@ -204,6 +204,8 @@ pub struct Probe {
     pub tokens: BTreeMap<String, Secret>,
     /// The most probes in an hour; 1 to 1,000,000.
     pub budget_per_hour: u32,
+    /// Phones that send are looked at this often, at least a minute apart. None: only deaf ones are.
+    pub watch: Option<Duration>,
 }
 
 /// `[store]`: where state is kept.

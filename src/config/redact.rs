@@ -165,6 +165,7 @@ impl Config {
             ("borrow_token", probe.borrow_token.into()),
             ("tokens", Value::Table(tokens)),
             ("budget_per_hour", probe.budget_per_hour.into()),
+            ("watch", probe.watch.map_or_else(|| "off".to_owned(), duration::show).into()),
         ]
     }
 

@@ -15,14 +15,16 @@ use super::read::Given;
 /// The most bytes of a file that the configuration names, or of the configuration itself.
 const LARGEST_FILE: u64 = 1 << 20;
 
+/// The shortest `probe.watch`: one number would use 60 of Meta's 200 checks an hour.
+const SHORTEST_WATCH: Duration = Duration::from_secs(60);
+
 /// Statuses on which clients log in again (401, 407) or send again (the others).
 const MISLEADING_STATUSES: [u16; 8] = [401, 407, 408, 417, 421, 425, 426, 429];
 
 /// The keys of features that this version does not have, each with the only value that it takes, as TOML.
-pub(super) const NOT_YET: [(&str, &str); 7] = [
+pub(super) const NOT_YET: [(&str, &str); 6] = [
     ("webhook.source", "[]"),
     ("breaker.spread", "\"phone\""),
-    ("probe.watch", "\"off\""),
     ("store.url", "\"\""),
     ("notify.webhooks", "[]"),
     ("pin_guard.max_attempts", "2"),
@@ -66,6 +68,21 @@ pub(super) fn any_duration(given: &Given) -> Result<Duration, String> {
 pub(super) fn some_duration(given: &Given) -> Result<Duration, String> {
     let duration = any_duration(given)?;
     if duration.is_zero() { Err("must be longer than zero".to_owned()) } else { Ok(duration) }
+}
+
+/// How often phones that send are looked at; `"off"` is not at all.
+pub(super) fn watch(given: &Given) -> Result<Option<Duration>, String> {
+    if given.text() == Ok("off") {
+        return Ok(None);
+    }
+    match any_duration(given) {
+        Ok(duration) if duration < SHORTEST_WATCH => {
+            let shortest = duration::show(SHORTEST_WATCH);
+            Err(format!("must be \"off\", or a duration of at least {shortest}"))
+        }
+        Ok(duration) => Ok(Some(duration)),
+        Err(rule) => Err(format!("must be \"off\", or a duration: {rule}")),
+    }
 }
 
 /// Where to listen.

@@ -139,10 +139,17 @@ impl fmt::Display for Wamid {
     }
 }
 
-/// What a message is remembered by: a keyed 128-bit hash of its wamid. It does not give the recipient away, and without
-/// the key nobody can make two wamids collide.
+/// What a message is remembered by: a keyed 128-bit hash of its phone and its wamid. It does not give the recipient away, and
+/// without the key nobody can make two messages collide.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WamidKey(u128);
+
+impl WamidKey {
+    /// The hash. All of its bits are as good as random.
+    pub const fn bits(self) -> u128 {
+        self.0
+    }
+}
 
 /// The key of [`WamidKey`]s: random for each process.
 #[derive(Clone, Copy)]
@@ -156,9 +163,11 @@ impl WamidHasher {
         Self { key }
     }
 
-    /// The key of one wamid.
-    pub fn key_of(&self, wamid: &str) -> WamidKey {
+    /// The key of one message of a phone's.
+    pub fn key_of(&self, phone: PhoneNumberId, wamid: &str) -> WamidKey {
         let mut hasher = SipHasher13::new_with_key(&self.key);
+        // All of its bytes: always as many, so that no phone and wamid run together as another pair does.
+        phone.hash(&mut hasher);
         hasher.write(wamid.as_bytes());
         WamidKey(hasher.finish128().as_u128())
     }
@@ -199,10 +208,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_depend_on_the_hashers_key() {
+    fn keys_depend_on_phone_wamid_and_the_hashers_key() {
         let (one, two) = (WamidHasher::new([1; 16]), WamidHasher::new([2; 16]));
-        assert_eq!(one.key_of("wamid.a"), one.key_of("wamid.a"));
-        assert_ne!(one.key_of("wamid.a"), one.key_of("wamid.b"));
-        assert_ne!(one.key_of("wamid.a"), two.key_of("wamid.a"));
+        let [phone, longer] = ["1", "12"].map(|id| PhoneNumberId::parse(id).unwrap());
+        assert_eq!(one.key_of(phone, "2a"), one.key_of(phone, "2a"));
+        assert_ne!(one.key_of(phone, "2a"), one.key_of(phone, "2b"));
+        assert_ne!(one.key_of(phone, "2a"), two.key_of(phone, "2a"));
+        assert_ne!(one.key_of(phone, "2a"), one.key_of(longer, "a"));
+        assert_ne!(one.key_of(phone, "2a"), one.key_of(longer, "2a"));
     }
 }

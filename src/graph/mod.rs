@@ -8,6 +8,7 @@ mod hostile;
 pub mod ids;
 mod lenient;
 mod receipt;
+mod recipient;
 pub mod reply;
 pub mod route;
 pub mod webhook;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::ask::Ask;
 use self::budget::Budget;
+pub use self::budget::watching_share;
 pub use self::tokens::{DEFAULT_VERSION, Token, TokenSettings, Tokens};
 use crate::breakers::{Breakers, ProbeTicket};
 use crate::graph::health::{Health, Unknown};
@@ -97,7 +98,7 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             // What costs Meta nothing costs no budget.
             let token = match self.inner.tokens.for_phone(ticket.phone, ticket.waba) {
                 None => Err(Unknown::NoToken),
-                Some(_) if !budget.try_take(settings.budget_per_hour, Instant::now()) => {
+                Some(_) if !budget.try_take(ticket.purpose, settings.budget_per_hour, Instant::now()) => {
                     Err(Unknown::OverBudget)
                 }
                 Some(token) => Ok(token),

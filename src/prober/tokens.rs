@@ -123,16 +123,17 @@ impl Tokens {
         }
     }
 
+    /// Whether there is a token to ask about a phone with. Does not count as a use of it.
+    pub fn has(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> bool {
+        self.borrowed.contains_key(&phone) || self.configured(phone, waba).is_some()
+    }
+
     /// The token to ask about a phone with: its own of the configuration, its WABA's, else the borrowed one.
     pub fn for_phone(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> Option<Token> {
         let borrowed = self.borrowed.get(&phone);
         let version =
             borrowed.as_ref().and_then(|lent| lent.version.as_deref()).unwrap_or(DEFAULT_VERSION).into();
-        let settings = self.settings.load();
-        let configured =
-            |id: &str| settings.tokens.get(id).filter(|token| !token.expose_secret().is_empty()).cloned();
-        let own = configured(phone.as_str()).or_else(|| waba.and_then(|waba| configured(waba.as_str())));
-        match (own, borrowed) {
+        match (self.configured(phone, waba), borrowed) {
             (Some(secret), _) => Some(Token { secret, proof: None, version, lent: None }),
             (None, Some(lent)) => Some(Token {
                 secret: lent.secret.clone(),
@@ -142,6 +143,12 @@ impl Tokens {
             }),
             (None, None) => None,
         }
+    }
+
+    fn configured(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> Option<SecretString> {
+        let settings = self.settings.load();
+        let token = |id: &str| settings.tokens.get(id).filter(|token| !token.expose_secret().is_empty());
+        token(phone.as_str()).or_else(|| waba.and_then(|waba| token(waba.as_str()))).cloned()
     }
 }
 
@@ -182,7 +189,9 @@ mod tests {
 
     fn secret(tokens: &Tokens, id: &str, waba: Option<&str>) -> Option<String> {
         let waba = waba.map(|waba| WabaId::parse(waba).unwrap());
-        tokens.for_phone(phone(id), waba).map(|token| token.secret().expose_secret().to_owned())
+        let token = tokens.for_phone(phone(id), waba);
+        assert_eq!(tokens.has(phone(id), waba), token.is_some());
+        token.map(|token| token.secret().expose_secret().to_owned())
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod cell;
 mod hearing;
+mod inline;
 #[cfg(test)]
 #[cfg(feature = "loom")]
 mod loom;
@@ -18,9 +19,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 
 pub use cell::{Admitted, Cell};
-pub use hearing::Hearing;
+pub use hearing::{Hearing, Moment};
+pub use inline::Inline;
 pub use phones::{Phone, Phones};
-pub use sends::{Accepted, Sends};
+pub use sends::{Accepted, Observed, REMEMBERED, Sends};
 
 use crate::breaker::{Breaker, Generation};
 use crate::graph::ids::PhoneNumberId;

@@ -244,8 +244,13 @@ impl Scene {
 
     /// Posts a webhook as Meta does, signed.
     pub(super) async fn webhook(&self, body: &Value) -> StatusCode {
+        self.webhook_signed_with(b"simulated-app-secret", body).await
+    }
+
+    /// Posts a webhook that somebody has signed.
+    pub(super) async fn webhook_signed_with(&self, secret: &[u8], body: &Value) -> StatusCode {
         let body = Bytes::from(body.to_string());
-        let mut mac = Hmac::<Sha256>::new_from_slice(b"simulated-app-secret").unwrap();
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(&body);
         let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
         let request = Request::post("/webhook")

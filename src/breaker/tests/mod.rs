@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::graph::health::{Health, Unknown};
-use crate::graph::ids::{WamidHasher, WamidKey};
+use crate::graph::ids::{PhoneNumberId, WamidHasher, WamidKey};
 use crate::time::Timestamp;
 
 /// 2026-05-01T10:00:00Z
@@ -50,7 +50,7 @@ fn scene_with(change: impl FnOnce(&mut Policy)) -> Scene {
 
 /// The key of a message.
 fn key(name: &str) -> WamidKey {
-    WamidHasher::new([7; 16]).key_of(name)
+    WamidHasher::new([7; 16]).key_of(PhoneNumberId::parse("1").unwrap(), name)
 }
 
 fn reason(source: Source, at: Timestamp) -> Reason {

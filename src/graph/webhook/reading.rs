@@ -8,6 +8,7 @@ use super::{ErrorFact, Fact, Status, StatusKind, Unreadable, WebhookError};
 use crate::graph::error::ErrorFields;
 use crate::graph::ids::{MAX_WAMID_BYTES, PhoneNumberId, WabaId};
 use crate::graph::lenient::{self, Object, Value, cut};
+use crate::graph::recipient::masked;
 use crate::time::Timestamp;
 
 /// The most bytes of a sentence, and of what an app gets back (Meta allows 512 characters), that are kept.
@@ -268,15 +269,4 @@ fn webhook_error(error: Option<ErrorFields<'_>>) -> Option<WebhookError> {
 
 fn timestamp(seconds: i64) -> Option<Timestamp> {
     PLAUSIBLE_SECONDS.contains(&seconds).then(|| Timestamp::from_seconds(seconds))
-}
-
-/// The end of a recipient's number or id: enough to recognise somebody in a list, too little to reach them.
-fn masked(recipient: &str) -> String {
-    let length = recipient.chars().count();
-    let shown = match length {
-        8.. => 4,
-        5..8 => 2,
-        _ => 0,
-    };
-    std::iter::once('…').chain(recipient.chars().skip(length - shown)).collect()
 }

@@ -90,7 +90,7 @@ pub(super) async fn observe(
                         Settling::default()
                     }
                     // Its success is opaque.
-                    Endpoint::MessagesEncrypted => permit.accepted(std::iter::empty()),
+                    Endpoint::MessagesEncrypted => permit.accepted(&[], fbtrace_id(&head.headers)),
                     Endpoint::Messages | Endpoint::MarketingMessages => permit.other(),
                 }
             }
@@ -117,7 +117,7 @@ fn judge(
             return permit.other();
         }
         credentials.learned(parts);
-        return permit.accepted(answer.wamids.iter().map(AsRef::as_ref));
+        return permit.accepted(&answer.messages, fbtrace_id(&head.headers));
     };
     parts.telemetry.emit(GraphErrorEvent(error.code));
     if !is_lock(error.code) {
@@ -128,6 +128,12 @@ fn judge(
     // `(#131031) Business Account locked`: the number is said already.
     let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
     permit.locked(error.code, cut(title), error.fbtrace_id.as_deref().map(cut))
+}
+
+/// Meta's id of a call that went well: an error has it in its body.
+fn fbtrace_id(headers: &HeaderMap) -> Option<&str> {
+    let name = ["x-fb-request-id", "x-fb-trace-id"];
+    name.into_iter().find_map(|name| headers.get(name)?.to_str().ok())
 }
 
 /// The most of a text of Meta's that is kept, shown and logged, in characters.
