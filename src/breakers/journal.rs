@@ -219,6 +219,11 @@ impl Breakers {
     }
 
     fn add_leak(&self, pages: &mut Pages, cell: &Cell, key: Key, leak: Leak) -> Option<Commit> {
+        // Before the leak: without its incident it would be nobody's after a crash. And before it is counted: what a crash
+        // leaves behind counts no leak that it does not list.
+        if pages.dirty.contains(&key) {
+            drop(self.put_incident(pages, key));
+        }
         let value = serde_json::to_vec(&leak).unwrap_or_default();
         let listed = pages.book.leak(key, leak)?;
         if pages.book.latest(key.phone()) == Some(key) {
@@ -230,10 +235,6 @@ impl Breakers {
             if let Some(emptied) = pages.book.find(&id).map(Key::from) {
                 pages.dirty.insert(emptied);
             }
-        }
-        // Before the leak: without its incident it would be nobody's after a crash.
-        if pages.dirty.contains(&key) {
-            drop(self.put_incident(pages, key));
         }
         let Some(place) = listed.place else {
             pages.dirty.insert(key);
