@@ -21,6 +21,7 @@ mod probes;
 mod rejection;
 mod report;
 mod timelines;
+mod trials;
 mod trips;
 mod trouble;
 mod watch;
