@@ -77,6 +77,8 @@ impl Breakers {
             // Its answer may have come in between, and found nothing to take.
             send = inner.sends.get(key).filter(|_| inner.overtaking.take(key).is_some());
         }
+        // The send of a breaker that was forgotten since is judged by the date.
+        let send = send.filter(|send| inner.registry.generation_holds(send.generation, send.at));
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
