@@ -26,3 +26,4 @@ mod trips;
 mod trouble;
 mod watch;
 mod webhook_trips;
+mod week;
