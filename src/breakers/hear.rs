@@ -19,7 +19,10 @@ impl Breakers {
     /// Cancel safe: all evidence is in before the first await.
     pub async fn hear(&self, facts: &[Fact]) {
         let mut leaks = None;
-        let settlings: Vec<Settling> = facts.iter().map(|fact| self.hear_one(fact, &mut leaks)).collect();
+        // Delivered and 131031 for one message means open, whichever stands first in the post.
+        let (locks, others): (Vec<_>, Vec<_>) = facts.iter().partition(|fact| tells_of_lock(fact));
+        let settlings: Vec<Settling> =
+            locks.into_iter().chain(others).map(|fact| self.hear_one(fact, &mut leaks)).collect();
         for settling in settlings {
             settling.await;
         }
@@ -74,6 +77,8 @@ impl Breakers {
             // Its answer may have come in between, and found nothing to take.
             send = inner.sends.get(key).filter(|_| inner.overtaking.take(key).is_some());
         }
+        // The send of a breaker that was forgotten since is judged by the date.
+        let send = send.filter(|send| inner.registry.generation_holds(send.generation, send.at));
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
@@ -153,5 +158,12 @@ impl Breakers {
             recipient: send.recipient.map(|it| it.as_str().to_owned()).or_else(|| status.recipient.clone()),
         };
         self.leaked(status.phone, &send, leak)
+    }
+}
+
+fn tells_of_lock(fact: &Fact) -> bool {
+    match fact {
+        Fact::Status(status) => status.errors.iter().any(|error| is_lock(error.code)),
+        Fact::Error(fact) => is_lock(fact.error.code),
     }
 }
