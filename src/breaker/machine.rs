@@ -290,7 +290,9 @@ impl Breaker {
             }
             State::HalfOpen(half) => {
                 let refutes = half.led_by.is_some() && half.led_by == about.key();
-                if refutes || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                // A trial's message is one of this half-open's, whatever it is dated and whoever has forgotten its send.
+                let is_trials = half.trial_of(&about).is_some();
+                if refutes || is_trials || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
                     if half.is_trial(&about) {
                         out.notes.push(Note::TrialLocked);
                     }

@@ -108,9 +108,12 @@ impl Breakers {
     pub(super) fn hear_overtaking(&self, phone: PhoneNumberId, key: WamidKey) -> Option<Settling> {
         let failure = self.0.overtaking.take(key)?;
         let mut leak = None;
-        let settling = match self.0.registry.plainly_closed(phone) {
-            Some(_) => self.hear_status(&failure, &mut leak),
-            None => {
+        // Also beneath an order, where automation goes on.
+        let cell = self.0.registry.get(phone);
+        let is_closed = cell.is_none_or(|cell| cell.read(|breaker| breaker.lock().is_none()));
+        let settling = match is_closed {
+            true => self.hear_status(&failure, &mut leak),
+            false => {
                 let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
                 leak = code.and_then(|code| self.note_leak(&failure, key, code));
                 Settling::default()

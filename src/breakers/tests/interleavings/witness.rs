@@ -158,10 +158,9 @@ impl Witness {
         let overtaken = sent.wamids.iter().any(|wamid| self.told.contains(wamid));
         let is_news = self.fence.is_none_or(|fence| sent.place > fence.place);
         let expect = match (early(false), early(true)) {
-            _ if before.beneath == Beneath::Closed => match before.order {
-                None if overtaken && is_news => Expect::Must(Beneath::Open),
-                Some(_) if overtaken && is_news => Expect::May(Beneath::Open),
-                None | Some(_) => Expect::Nothing,
+            _ if before.beneath == Beneath::Closed => match overtaken && is_news {
+                true => Expect::Must(Beneath::Open),
+                false => Expect::Nothing,
             },
             (true, _) if kept => Expect::Must(Beneath::Open),
             (true, _) => Expect::Any(Beneath::Open, Beneath::Closed),
@@ -215,9 +214,13 @@ impl Witness {
 
     /// Promises 6 and 7: a trial's delivery closes, a lock that is newer than half-open opens, and nothing else moves it.
     fn when_half_open(&self, post: &Post<'_>) -> Expect {
-        let fails = post.locks().any(|news| post.is_newer(news, self.entered));
-        let refuted = self.delivered && post.locks().next().is_some();
         let is_trial = |sent: &Sent| sent.trial_of == Some(self.entered.place);
+        // A trial of this process is known as one, even if the memory of sends has lost it; until it is confirmed.
+        let is_trials = |news: &News| post.heard_of(news).is_some_and(is_trial);
+        let unconfirmed = self.policy.trials_to_close == 1;
+        let fails = |news: &News| post.is_newer(news, self.entered) || (unconfirmed && is_trials(news));
+        let fails = post.locks().any(fails);
+        let refuted = post.locks().any(|news| self.delivered || is_trials(news));
         let good = || post.good().filter(|news| !self.failed(news, post));
         let proofs = || good().filter(|news| post.heard_of(news).is_some_and(is_trial));
         let closes = proofs().next().is_some() || good().any(|news| self.is_taken_for_trial(news, post));
