@@ -4,6 +4,7 @@
 //! memory, and a paused clock jumps to whatever is due next.
 
 mod harness;
+mod kept;
 mod messages;
 
 mod batch;
@@ -11,14 +12,19 @@ mod containment;
 mod deaf;
 mod half_open;
 mod hangup;
+mod incidents;
 mod late_news;
+mod leaks;
 mod metrics;
 mod orders;
 mod precision;
 mod probes;
 mod rejection;
+mod report;
 mod timelines;
+mod trials;
 mod trips;
 mod trouble;
 mod watch;
 mod webhook_trips;
+mod week;

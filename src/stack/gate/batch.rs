@@ -234,8 +234,9 @@ async fn watch(
     // What is not what its Content-Encoding says may be plain.
     let results = Results::read(&plain).or_else(|| Results::read(&data));
     let broken = matches!(end, End::Broken(_));
+    let refused = !head.status.is_success();
     let settlings: Vec<Settling> =
-        awaited.into_iter().map(|awaited| awaited.judge(parts, results.as_ref(), broken)).collect();
+        awaited.into_iter().map(|awaited| awaited.judge(parts, results.as_ref(), broken, refused)).collect();
     for settling in settlings {
         settling.await;
     }
@@ -265,10 +266,14 @@ async fn watch(
 }
 
 impl Awaited {
-    fn judge(self, parts: &Parts, results: Option<&Results<'_>>, broken: bool) -> Settling {
+    fn judge(self, parts: &Parts, results: Option<&Results<'_>>, broken: bool, refused: bool) -> Settling {
         let Self { place, permit, endpoint, null_is_success, credentials } = self;
         let Some(results) = results else {
-            return if broken { abandoned(permit) } else { permit.other() };
+            return match (broken, refused) {
+                (true, _) => abandoned(permit),
+                (false, true) => permit.refused(),
+                (false, false) => permit.other(),
+            };
         };
         let Some(outcome) = results.outcome(place) else {
             if results.is_null(place) && null_is_success {

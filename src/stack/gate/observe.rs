@@ -118,7 +118,7 @@ impl Judged<'_> {
     ) -> Settling {
         let error = match self.answer {
             Some(Answer { error: Some(error), .. }) => error,
-            _ if !self.success => return permit.other(),
+            _ if !self.success => return permit.refused(),
             Some(answer) => {
                 credentials.learned(parts);
                 return permit.accepted(&answer.messages, self.fbtrace_id);
@@ -139,7 +139,7 @@ impl Judged<'_> {
         };
         parts.telemetry.emit(GraphErrorEvent(error.code));
         if !is_lock(error.code) {
-            return permit.other();
+            return permit.refused();
         }
         // Meta let the token pass, and refused the account.
         credentials.learned(parts);
