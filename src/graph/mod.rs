@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod error;
+mod form;
 pub mod health;
 #[cfg(test)]
 mod hostile;

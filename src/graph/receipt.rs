@@ -1,12 +1,9 @@
 //! Whether a body on `/messages` is a read receipt.
 
-use std::borrow::Cow;
-
-use memchr::memmem;
 use serde::de::MapAccess;
 
+use super::form::{Encoding, last_field};
 use super::lenient::{self, Object, Value};
-use super::route::percent_decoded;
 
 /// Whether the body of a `POST …/messages` is a read receipt (with or without typing indicator), which is no send.
 /// `content_type` and `body` as they came. What cannot be read is a send.
@@ -18,16 +15,10 @@ use super::route::percent_decoded;
 /// habits of clients): it is what makes Meta mark a message as read, no message has such a field, and rejecting a receipt
 /// would break a promise. If the field comes twice the last one counts, as it does for Meta.
 pub fn is_read_receipt(content_type: Option<&str>, body: &[u8]) -> bool {
-    let content_type = content_type.unwrap_or_default();
-    let kind = content_type.split(';').next().unwrap_or_default().trim();
-    let status = if kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        form_status(body)
-    } else if kind.eq_ignore_ascii_case("multipart/form-data") {
-        boundary(content_type).and_then(|boundary| multipart_status(boundary, body)).map(Cow::Borrowed)
-    } else {
-        return json_status(body);
-    };
-    status.is_some_and(|status| *status == *b"read")
+    match Encoding::of(content_type) {
+        Encoding::Json => json_status(body),
+        form => last_field(form, body, "status").is_some_and(|status| *status == *b"read"),
+    }
 }
 
 #[derive(Default)]
@@ -47,68 +38,6 @@ impl<'de> Object<'de> for Receipt {
 
 fn json_status(body: &[u8]) -> bool {
     lenient::document::<Receipt>(&lenient::text_of(body)).is_some_and(|receipt| receipt.is_read)
-}
-
-/// The last `status` of a urlencoded form.
-fn form_status(body: &[u8]) -> Option<Cow<'_, [u8]>> {
-    body.split(|&byte| byte == b'&').rev().find_map(|pair| {
-        let at = memchr::memchr(b'=', pair)?;
-        let (name, value) = pair.split_at_checked(at)?;
-        (*percent_decoded(name) == *b"status").then(|| percent_decoded(value.get(1..).unwrap_or_default()))
-    })
-}
-
-/// The boundary that a multipart content type names.
-fn boundary(content_type: &str) -> Option<&str> {
-    let value = parameter(content_type, "boundary")?;
-    (!value.is_empty()).then_some(value)
-}
-
-/// A parameter of a header value such as `form-data; name="status"`; the first if there are several.
-fn parameter<'h>(header: &'h str, name: &str) -> Option<&'h str> {
-    header.split(';').skip(1).find_map(|parameter| {
-        let (key, value) = parameter.split_once('=')?;
-        let value = value.trim();
-        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-        key.trim().eq_ignore_ascii_case(name).then_some(unquoted)
-    })
-}
-
-/// The last `status` field of a multipart form. `None` also if the form is not whole.
-fn multipart_status<'b>(boundary: &str, body: &'b [u8]) -> Option<&'b [u8]> {
-    let delimiter = [b"\r\n--", boundary.as_bytes()].concat();
-    let delimiter = memmem::Finder::new(&delimiter);
-    let opening = delimiter.needle().get(2..)?;
-    let mut rest = match body.strip_prefix(opening) {
-        Some(rest) => rest,
-        // A preamble.
-        None => body.get(delimiter.find(body)? + delimiter.needle().len()..)?,
-    };
-    let mut status = None;
-    while !rest.starts_with(b"--") {
-        let (head, content) = split_at_pattern(rest.strip_prefix(b"\r\n")?, b"\r\n\r\n")?;
-        let end = delimiter.find(content)?;
-        if is_status_field(head) {
-            status = content.get(..end);
-        }
-        rest = content.get(end + delimiter.needle().len()..)?;
-    }
-    status
-}
-
-fn split_at_pattern<'b>(bytes: &'b [u8], pattern: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
-    let at = memmem::find(bytes, pattern)?;
-    Some((bytes.get(..at)?, bytes.get(at + pattern.len()..)?))
-}
-
-/// Whether a part's head names it `status`. A file is no field, whatever its name.
-fn is_status_field(head: &[u8]) -> bool {
-    let head = String::from_utf8_lossy(head);
-    head.lines().filter_map(|line| line.split_once(':')).any(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("content-disposition")
-            && parameter(value, "name") == Some("status")
-            && parameter(value, "filename").is_none()
-    })
 }
 
 #[cfg(test)]
