@@ -7,10 +7,11 @@
 //! **Floor 0, facts and decisions**: values in, values out. No lock, clock, randomness or I/O.
 //! - [`graph`]: what Meta says. Bytes become ids, routes, answers, errors, health, facts of webhooks.
 //! - [`breaker`]: what we decide. (state, event, now) → (state, transitions); its page has the diagram and the invariants.
+//! - [`pin`]: what we decide about calls that carry a two-step PIN.
 //! - [`time`]: a point in time.
 //!
 //! **Floor 1, memory**: the locks and atomics around the breakers. Never awaits.
-//! - [`registry`]: who is open, which sends Meta accepted, what is known of phones.
+//! - [`registry`]: who is open, which sends Meta accepted, what is known of phones and of their PINs.
 //!
 //! **Floor 2, one handle and the stack.**
 //! - [`breakers`]: admit, hear, order. What is applied is committed, and then told.
@@ -42,6 +43,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod graph;
+pub mod pin;
 pub mod prober;
 pub mod registry;
 pub mod server;

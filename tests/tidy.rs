@@ -13,16 +13,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("graph", &["time"]),
     ("breaker", &["graph", "time"]),
+    ("pin", &["graph", "time"]),
     // Floor 1: memory.
-    ("registry", &["breaker", "graph", "time"]),
+    ("registry", &["breaker", "graph", "pin", "time"]),
     // Floor 2: one handle, and the stack.
-    ("breakers", &["registry", "breaker", "store", "telemetry", "graph", "clock", "time"]),
+    ("breakers", &["registry", "breaker", "pin", "store", "telemetry", "graph", "clock", "time"]),
     (
         "stack",
         &[
             "breakers",
             "breaker",
             "graph",
+            "pin",
             "telemetry",
             "error",
             "upstream",
@@ -137,7 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of floor 0.
-const FLOOR_0: [&str; 3] = ["time", "graph", "breaker"];
+const FLOOR_0: [&str; 4] = ["time", "graph", "breaker", "pin"];
 
 /// What floor 0 has nothing to do with.
 const NOT_ON_FLOOR_0: [&str; 15] = [
