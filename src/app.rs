@@ -21,7 +21,7 @@ use tower::{Service, ServiceExt};
 use crate::admin::{self, Access, Admin};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breaker::{NoWebhooks, Policy};
-use crate::breakers::{Breakers, ProbeTicket, Settings, Timers, Watching};
+use crate::breakers::{Breakers, PinAttempts, ProbeTicket, Settings, Timers, Watching};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
@@ -458,6 +458,7 @@ fn settings(config: &Config) -> Settings {
         },
         commit_timeout: config.store.commit_timeout,
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
+        pin_attempts: PinAttempts::new(config.pin_guard.max_attempts),
         watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
     }
 }

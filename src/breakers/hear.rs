@@ -28,6 +28,14 @@ impl Breakers {
                 }
                 self.hear_status(status)
             }
+            Fact::Number { phone, number } => {
+                self.0.pins.learn(*phone, *number);
+                Settling::default()
+            }
+            Fact::Security(news) => {
+                self.pin_changed(news);
+                Settling::default()
+            }
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };

@@ -8,6 +8,7 @@ mod hear;
 mod list;
 mod orders;
 mod permit;
+mod pins;
 mod record;
 mod tell;
 #[cfg(test)]
@@ -25,8 +26,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
-pub use orders::{GenerationMismatch, Order, OrderKind, ProbeOrder};
+pub use orders::{GenerationMismatch, Order, OrderKind, PinOrder, ProbeOrder};
 pub use permit::Permit;
+pub use pins::{PinGate, PinTry};
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
@@ -36,7 +38,8 @@ use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy,
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::registry::{Admitted, Cell, Hearing, Phone, Phones, Registry, Sends};
+use crate::pin::MOST_REFUSED;
+use crate::registry::{Admitted, Cell, Hearing, Phone, Phones, Pins, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::{HearingEvent, ProbeEvent, SendEvent};
@@ -55,6 +58,7 @@ struct Inner {
     sends: Sends,
     phones: Phones,
     hearing: Hearing,
+    pins: Pins,
     watch: Watch,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
@@ -80,6 +84,30 @@ pub struct Settings {
     pub deaf_after: Option<Duration>,
     /// How closely phones that are closed are watched.
     pub watching: Watching,
+    /// So many different refused PINs in a row hold the next.
+    pub pin_attempts: PinAttempts,
+}
+
+/// How many different refused PINs in a row hold the next; 1 to [`MOST_REFUSED`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PinAttempts(usize);
+
+impl PinAttempts {
+    /// The nearest number that is possible.
+    pub fn new(attempts: usize) -> Self {
+        Self(attempts.clamp(1, MOST_REFUSED))
+    }
+
+    /// The number.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl Default for PinAttempts {
+    fn default() -> Self {
+        Self(2)
+    }
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -125,15 +153,19 @@ impl Breakers {
         telemetry: Telemetry,
         clock: Clock,
     ) -> Result<(Self, Timers, mpsc::UnboundedReceiver<ProbeTicket>), StoreError> {
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|error| StoreError(format!("no random numbers: {error}")))?;
+        let key = || {
+            let mut key = [0; 16];
+            let filled = getrandom::fill(&mut key);
+            filled.map(|()| key).map_err(|error| StoreError(format!("no random numbers: {error}")))
+        };
         let (due, due_receiver) = mpsc::unbounded_channel();
         let (probes, probe_receiver) = mpsc::unbounded_channel();
         let breakers = Self(Arc::new(Inner {
             registry: Registry::default(),
-            sends: Sends::new(key),
+            sends: Sends::new(key()?),
             phones: Phones::default(),
             hearing: Hearing::default(),
+            pins: Pins::new(key()?),
             watch: Watch::default(),
             settings: ArcSwap::from_pointee(settings),
             store,

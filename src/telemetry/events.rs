@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
+    WebhookResult,
 };
 use super::metrics::Metrics;
 use crate::breaker::{Source, TransitionKind};
@@ -243,6 +244,74 @@ impl Event for TrialEvent {
     fn record(self, metrics: &Metrics) {
         tracing::debug!(phone = self.id.as_str(), outcome = self.outcome.name(), "trial");
         metrics.trials.add((self.outcome,));
+    }
+}
+
+/// A call that carries a PIN was decided on. Never logged.
+#[derive(Clone, Copy, Debug)]
+pub struct PinTryEvent(pub PinOutcome);
+
+impl Event for PinTryEvent {
+    fn record(self, metrics: &Metrics) {
+        metrics.pin_tries.add((self.0,));
+    }
+}
+
+/// Something is known of a phone's PINs, or no more.
+#[derive(Clone, Copy, Debug)]
+pub enum PinEvent {
+    /// Meta has refused one.
+    Refused {
+        /// Whose.
+        id: PhoneNumberId,
+        /// With which code.
+        code: i64,
+        /// How many different ones it has refused in a row.
+        different: usize,
+        /// Whether that holds all others.
+        holds: bool,
+    },
+    /// Meta looks at none for a while.
+    Wait {
+        /// Whose.
+        id: PhoneNumberId,
+        /// With which code it says so.
+        code: i64,
+        /// How long.
+        wait: Duration,
+    },
+    /// Meta has accepted one after it had refused others.
+    Accepted {
+        /// Whose.
+        id: PhoneNumberId,
+    },
+    /// Meta says that it was changed elsewhere.
+    Changed {
+        /// Whose.
+        id: PhoneNumberId,
+    },
+}
+
+impl Event for PinEvent {
+    fn record(self, _: &Metrics) {
+        match self {
+            Self::Refused { id, code, different, holds: false } => {
+                tracing::warn!(phone = %id, code, different, "Meta refused a PIN: it is not sent again");
+            }
+            Self::Refused { id, code, different, holds: true } => tracing::warn!(
+                phone = %id, code, different,
+                "Meta refused a PIN: all are held until an operator allows one or the PIN is changed"
+            ),
+            Self::Wait { id, code, wait } => {
+                tracing::warn!(phone = %id, code, seconds = wait.as_secs(), "Meta looks at no PIN for a while");
+            }
+            Self::Accepted { id } => {
+                tracing::info!(phone = %id, "Meta accepted a PIN: those before are forgotten")
+            }
+            Self::Changed { id } => {
+                tracing::info!(phone = %id, "the PIN was changed: those that were refused are forgotten");
+            }
+        }
     }
 }
 

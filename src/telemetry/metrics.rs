@@ -5,7 +5,8 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use super::codes;
 use super::families::{Counters, counter, gauge, histogram, opts, register};
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
+    WebhookResult,
 };
 use crate::breaker::{Source, TransitionKind};
 
@@ -50,6 +51,7 @@ pub struct Metrics {
     pub(super) detection: Histogram,
     pub(super) probes: Counters<(ProbeOutcome,)>,
     pub(super) trials: Counters<(TrialOutcome,)>,
+    pub(super) pin_tries: Counters<(PinOutcome,)>,
     pub(super) webhooks: Counters<(WebhookResult,)>,
     pub(super) store_up: IntGauge,
     pub(super) overhead: Histogram,
@@ -100,6 +102,7 @@ impl Metrics {
             ),
             probes: Counters::new(&to, "probes_total", "Health checks, by outcome."),
             trials: Counters::new(&to, "trials_total", "Trial sends of half-open breakers, by outcome."),
+            pin_tries: Counters::new(&to, "pin_tries_total", "Calls that carry a two-step PIN, by outcome."),
             webhooks: Counters::new(&to, "webhooks_total", "Requests to the webhook listener, by result."),
             store_up,
             overhead: histogram(

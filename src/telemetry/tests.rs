@@ -23,6 +23,7 @@ const CATALOGUE: &[(&str, &str)] = &[
     ("sendfuse_graph_errors_total", "counter"),
     ("sendfuse_leaked_sends_total", "counter"),
     ("sendfuse_overhead_seconds", "histogram"),
+    ("sendfuse_pin_tries_total", "counter"),
     ("sendfuse_probes_total", "counter"),
     ("sendfuse_rejected_sends_total", "counter"),
     ("sendfuse_sends_total", "counter"),
@@ -179,6 +180,10 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
         ["sendfuse_trials_total{outcome=\"timed_out\"} 1"]
     );
     assert_eq!(
+        changes(telemetry, PinTryEvent(PinOutcome::WouldHold)),
+        ["sendfuse_pin_tries_total{outcome=\"would_hold\"} 1"]
+    );
+    assert_eq!(
         changes(telemetry, WebhookEvent { result: WebhookResult::Forged }),
         ["sendfuse_webhooks_total{result=\"forged\"} 1"]
     );
@@ -265,6 +270,7 @@ fn what_comes_with_every_request_is_not_logged() {
         telemetry.emit(SendEvent::Reject(RejectReason::AccountLocked));
         telemetry.emit(GraphErrorEvent(131_031));
         telemetry.emit(OverheadEvent(Duration::ZERO));
+        telemetry.emit(PinTryEvent(PinOutcome::Refused));
     });
     assert_eq!(text, "");
 }

@@ -17,7 +17,7 @@ const LAYERS: usize = 4;
 
 /// The body without its `Content-Encoding`. What cannot be decoded comes back as far as it could be, at worst empty: it will
 /// not be readable, and so it is no evidence.
-pub(super) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes) -> Cow<'a, [u8]> {
+pub(in crate::stack) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes) -> Cow<'a, [u8]> {
     let codings: Vec<String> = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()

@@ -1,4 +1,4 @@
-//! Reading a request's body ahead: far enough to tell a read receipt from a send, and to answer on a connection that stays usable.
+//! Reading a request's body ahead: far enough to tell a read receipt from a send, or to find a PIN, and to answer on a connection that stays usable.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use tokio::time::{Instant, timeout_at};
 use crate::body::RequestBody;
 use crate::error::{ErrorKind, ProxyError};
 
-/// The most bytes that are read ahead and kept. A read receipt has some hundred; what is longer is a send.
-const KEPT: usize = 64 * 1024;
+/// The most bytes that are read ahead and kept. A read receipt has some hundred, and so has a PIN.
+pub(in crate::stack) const KEPT: usize = 64 * 1024;
 
 /// The most bytes of a rejected body that are still read, and thrown away: far more than any send has.
 const DRAINED: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A body whose beginning was read.
 ///
 /// Its bytes lie together, however small the pieces were in which they came: a frame costs a hundred bytes beside its own.
-pub(super) struct Ahead<B = Incoming> {
+pub(in crate::stack) struct Ahead<B = Incoming> {
     data: BytesMut,
     trailers: Option<Frame<Bytes>>,
     rest: Option<B>,
@@ -33,7 +33,7 @@ pub(super) struct Ahead<B = Incoming> {
 
 impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
     /// Reads up to [`KEPT`] bytes and a frame. Fails if the app breaks off or stalls.
-    pub(super) async fn read(body: B) -> Result<Self, ProxyError>
+    pub(in crate::stack) async fn read(body: B) -> Result<Self, ProxyError>
     where
         B::Error: std::error::Error + Send + Sync + 'static,
     {
@@ -59,13 +59,13 @@ impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
     }
 
     /// The whole body, if it is not longer than what is read ahead.
-    pub(super) fn whole(&self) -> Option<&[u8]> {
+    pub(in crate::stack) fn whole(&self) -> Option<&[u8]> {
         self.rest.is_none().then_some(&*self.data)
     }
 
     /// Reads on, up to [`DRAINED`] bytes and no longer than the app has altogether, and keeps nothing: an answer that finds
     /// unread bytes ends its connection.
-    pub(super) async fn drain(self) {
+    pub(in crate::stack) async fn drain(self) {
         let Some(mut rest) = self.rest else { return };
         let mut size = self.data.len();
         drop(self.data);
@@ -83,7 +83,7 @@ impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
 
 impl Ahead {
     /// The body as it came, to be forwarded.
-    pub(super) fn replay(self) -> RequestBody {
+    pub(in crate::stack) fn replay(self) -> RequestBody {
         let data = (!self.data.is_empty()).then(|| Frame::data(self.data.freeze()));
         let first: VecDeque<_> = data.into_iter().chain(self.trailers).collect();
         RequestBody::replay(first, self.rest)

@@ -1,15 +1,16 @@
 //! The breaker on the send path: reject, or admit and watch the answer.
 //!
-//! Calls that are no sends pass as they come and are never buffered. A send of a closed phone passes without a look at its
+//! Calls that are no sends pass as they come and are never buffered; only those that may carry a PIN are looked into, by
+//! [`pin`](super::pin). A send of a closed phone passes without a look at its
 //! body. Its answer, which is small, is read to its end before it is released, for three reasons: a 131031 in it must have
 //! opened the breaker before the app sees the last byte; an answer that breaks off becomes a whole 502 (a cut body hangs one
 //! SDK for ever); and the verdict is reached even if the app has hung up. An answer beyond [`observe::CAP`] is no Graph answer
 //! to a send; it streams on unobserved.
 
-mod decode;
-mod drain;
+pub(super) mod decode;
+pub(super) mod drain;
 pub(super) mod hangup;
-mod observe;
+pub(super) mod observe;
 mod send;
 
 use std::pin::Pin;
@@ -26,6 +27,7 @@ use tower::{Layer, Service};
 use self::hangup::Detaching;
 use super::identify::Identified;
 use super::own::RequestIds;
+use super::pin;
 use crate::body::{RequestBody, ResponseBody};
 use crate::breakers::Breakers;
 use crate::error::ProxyError;
@@ -125,6 +127,12 @@ impl<S: Forward> Service<Identified> for Gate<S> {
                     ),
                 }
             }
+            Route::Pin { phone, call } => {
+                let clone = self.inner.clone();
+                let inner = std::mem::replace(&mut self.inner, clone);
+                let calling = pin::forward(Arc::clone(&self.parts), inner, phone, call, request);
+                GateFuture::Pin { calling: Box::pin(calling) }
+            }
             Route::Node(node) => {
                 let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));
                 GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning }
@@ -144,6 +152,8 @@ pin_project! {
         Pass { #[pin] inner: F, learning: Option<(Arc<Parts>, Credentials)> },
         /// A send: goes on to its verdict even if this future is dropped.
         Send { sending: Detaching },
+        /// A call that may carry a PIN.
+        Pin { calling: Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, ProxyError>> + Send>> },
     }
 }
 
@@ -156,6 +166,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             GateProjection::Send { sending } => Pin::new(sending).poll(cx),
+            GateProjection::Pin { calling } => calling.as_mut().poll(cx),
             GateProjection::Pass { inner, learning } => {
                 let answer = ready!(inner.poll(cx));
                 if let (Some((parts, credentials)), Ok(response)) = (learning.take(), &answer)
@@ -177,13 +188,13 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    fn of(node: PhoneNumberId, request: &Request<Incoming>) -> Self {
+    pub(super) fn of(node: PhoneNumberId, request: &Request<Incoming>) -> Self {
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         Self { node, uri: request.uri().clone(), authorization }
     }
 
     /// Meta let it pass on this node.
-    fn learned(&self, parts: &Parts) {
+    pub(super) fn learned(&self, parts: &Parts) {
         // Without one to ask with, another probe would find what the last one found.
         if parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref()) {
             parts.breakers.token_learned(self.node);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::{HeaderName, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 
+use super::super::own::{NEXT_CHECK, PROXY_STATUS, REASON};
 use super::drain::Ahead;
 use super::{Credentials, Forward, Parts, observe};
 use crate::body::{RequestBody, ResponseBody};
@@ -88,11 +89,7 @@ async fn look_closer(
 }
 
 const STATE: HeaderName = HeaderName::from_static("x-sendfuse-state");
-const REASON: HeaderName = HeaderName::from_static("x-sendfuse-reason");
 const INCIDENT: HeaderName = HeaderName::from_static("x-sendfuse-incident");
-const NEXT_CHECK: HeaderName = HeaderName::from_static("x-sendfuse-next-check");
-/// RFC 9209.
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 fn reject(parts: &Parts, rejection: &Rejection) -> Response<ResponseBody> {
     let rejecting = parts.rejecting.load();

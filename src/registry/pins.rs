@@ -1,0 +1,113 @@
+//! The PIN guards of phones, and whose number is whose.
+//!
+//! A phone has a guard while a PIN of it is on its way, and from then on only if Meta has refused one: made-up ids fill nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dashmap::DashMap;
+use tokio::sync::Semaphore;
+
+use crate::graph::ids::{DisplayNumber, PhoneNumberId};
+use crate::graph::pin::{Pin, PinHash, PinHasher};
+use crate::pin::Guard;
+
+/// The most phones whose refused PINs are remembered; some 2 KiB each, at worst 8. Beyond it the one goes of which Meta has
+/// said nothing for longest.
+const MOST_PHONES: usize = 10_000;
+
+/// The most display numbers that are remembered; some 80 bytes each. Only signed webhooks add one.
+const MOST_NUMBERS: usize = 100_000;
+
+/// All guards.
+#[derive(Debug)]
+pub struct Pins {
+    hasher: PinHasher,
+    guards: Mutex<HashMap<PhoneNumberId, Entry>>,
+    numbers: DashMap<PhoneNumberId, DisplayNumber>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    guard: Guard,
+    /// One try of a phone at a time. Nothing here waits for it.
+    turn: Arc<Semaphore>,
+    /// How many tries are on their way or wait for their turn.
+    tries: usize,
+}
+
+impl Pins {
+    /// None yet; PINs are remembered under this key.
+    pub fn new(key: [u8; 16]) -> Self {
+        Self { hasher: PinHasher::new(key), guards: Mutex::default(), numbers: DashMap::new() }
+    }
+
+    /// What a phone's PIN is remembered by.
+    pub fn hash(&self, phone: PhoneNumberId, pin: &Pin) -> PinHash {
+        self.hasher.hash(phone, pin)
+    }
+
+    /// A try begins; it must [leave](Self::leave). Gives the semaphore with the one permit of the phone's tries.
+    pub fn enter(&self, phone: PhoneNumberId) -> Arc<Semaphore> {
+        let mut guards = self.lock();
+        let entry = guards.entry(phone).or_insert_with(|| Entry {
+            guard: Guard::default(),
+            turn: Arc::new(Semaphore::new(1)),
+            tries: 0,
+        });
+        entry.tries += 1;
+        Arc::clone(&entry.turn)
+    }
+
+    /// A try is over.
+    pub fn leave(&self, phone: PhoneNumberId) {
+        let mut guards = self.lock();
+        if let Some(entry) = guards.get_mut(&phone) {
+            entry.tries = entry.tries.saturating_sub(1);
+            if entry.tries == 0 && entry.guard.is_blank() {
+                guards.remove(&phone);
+            }
+        }
+        // Whoever is on the way is not counted off, and is soon gone or counts.
+        if guards.len() > MOST_PHONES {
+            let known = guards.iter().filter(|(_, entry)| entry.tries == 0);
+            let oldest = known.min_by_key(|(_, entry)| entry.guard.told()).map(|(phone, _)| *phone);
+            oldest.and_then(|phone| guards.remove(&phone));
+        }
+    }
+
+    /// Looks at a phone's guard, or changes it. One that the phone does not have is blank, and stays so.
+    pub fn with<R>(&self, phone: PhoneNumberId, change: impl FnOnce(&mut Guard) -> R) -> R {
+        match self.lock().get_mut(&phone) {
+            Some(entry) => change(&mut entry.guard),
+            None => change(&mut Guard::default()),
+        }
+    }
+
+    /// The phones that have a guard, in no order.
+    pub fn phones(&self) -> Vec<PhoneNumberId> {
+        self.lock().keys().copied().collect()
+    }
+
+    /// Learns a phone's display number.
+    pub fn learn(&self, phone: PhoneNumberId, number: DisplayNumber) {
+        let known = self.number(phone);
+        if known != Some(number) && (known.is_some() || self.numbers.len() < MOST_NUMBERS) {
+            self.numbers.insert(phone, number);
+        }
+    }
+
+    /// A phone's display number, where it is known.
+    pub fn number(&self, phone: PhoneNumberId) -> Option<DisplayNumber> {
+        self.numbers.get(&phone).map(|number| *number)
+    }
+
+    /// Whether it is known whose number this is.
+    pub fn is_known(&self, number: DisplayNumber) -> bool {
+        self.numbers.iter().any(|known| *known == number)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<PhoneNumberId, Entry>> {
+        self.guards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
