@@ -13,6 +13,7 @@ mod hangup;
 mod late_news;
 mod metrics;
 mod orders;
+mod pins;
 mod precision;
 mod probes;
 mod rejection;

@@ -111,3 +111,82 @@ impl Pins {
         self.guards.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::graph::pin::{self, Verdict};
+    use crate::graph::route::PinCall;
+    use crate::pin::MetaError;
+    use crate::time::Timestamp;
+
+    fn phone(number: usize) -> PhoneNumberId {
+        PhoneNumberId::parse(number.to_string()).unwrap()
+    }
+
+    /// A try of a phone's; Meta refuses it at this second, or says nothing.
+    fn try_one(pins: &Pins, id: PhoneNumberId, refused_at: Option<i64>) {
+        let turn = pins.enter(id);
+        assert_eq!(turn.available_permits(), 1);
+        let hash = pins.hash(id, &pin::read(None, Some("pin=1"), b"").unwrap());
+        let now = Timestamp::from_seconds(refused_at.unwrap_or_default());
+        let error = MetaError { status: StatusCode::BAD_REQUEST, code: 133_005, at: now, words: None };
+        pins.with(id, |guard| {
+            let (tried, _) = guard.admit(PinCall::Register, hash, now, 2);
+            let verdict = if refused_at.is_some() { Verdict::Refused } else { Verdict::Nothing };
+            guard.answered(tried, verdict, refused_at.map(|_| error));
+        });
+        pins.leave(id);
+    }
+
+    #[test]
+    fn only_a_refusal_is_remembered() {
+        let pins = Pins::new([0; 16]);
+        for number in 0..100 {
+            try_one(&pins, phone(number), None);
+        }
+        assert_eq!(pins.phones(), []);
+        try_one(&pins, phone(7), Some(1));
+        assert_eq!(pins.phones(), [phone(7)]);
+        assert!(!pins.with(phone(8), |guard| guard.allow()));
+        assert_eq!(pins.phones(), [phone(7)], "to look makes none");
+    }
+
+    #[test]
+    fn who_waits_keeps_the_guard() {
+        let pins = Pins::new([0; 16]);
+        let (one, other) = (pins.enter(phone(1)), pins.enter(phone(1)));
+        assert!(Arc::ptr_eq(&one, &other), "one turn for both");
+        pins.leave(phone(1));
+        assert_eq!(pins.phones(), [phone(1)]);
+        pins.leave(phone(1));
+        assert_eq!(pins.phones(), []);
+    }
+
+    #[test]
+    fn of_too_many_the_oldest_goes() {
+        let pins = Pins::new([0; 16]);
+        for number in 0..MOST_PHONES + 3 {
+            // The second one was refused last.
+            let second = if number == 1 { usize::MAX >> 1 } else { number };
+            try_one(&pins, phone(number), Some(i64::try_from(second).unwrap()));
+        }
+        let kept = pins.phones();
+        assert_eq!(kept.len(), MOST_PHONES);
+        let gone: Vec<_> = [0, 1, 2, 3, 4].map(phone).into_iter().filter(|id| !kept.contains(id)).collect();
+        assert_eq!(gone, [0, 2, 3].map(phone));
+    }
+
+    #[test]
+    fn numbers_are_learned_and_can_move() {
+        let pins = Pins::new([0; 16]);
+        let [one, other] = ["+1 555-078-3881", "15550783882"].map(|text| DisplayNumber::parse(text).unwrap());
+        pins.learn(phone(1), one);
+        assert!(pins.is_known(one) && !pins.is_known(other));
+        pins.learn(phone(1), other);
+        assert_eq!(pins.number(phone(1)), Some(other));
+        assert!(!pins.is_known(one));
+    }
+}
