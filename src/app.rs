@@ -21,10 +21,11 @@ use tower::{Service, ServiceExt};
 use crate::admin::{self, Access, Admin};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breaker::{NoWebhooks, Policy};
-use crate::breakers::{Breakers, PinAttempts, ProbeTicket, Settings, Timers, Watching};
+use crate::breakers::{Breakers, ProbeTicket, Settings, Timers, Watching};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
+use crate::pin::Attempts;
 use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens, watching_share};
 use crate::server::descriptors::Shares;
 use crate::server::{self, BindError, CertsError, Listener, Options, TlsCerts};
@@ -458,7 +459,7 @@ fn settings(config: &Config) -> Settings {
         },
         commit_timeout: config.store.commit_timeout,
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
-        pin_attempts: PinAttempts::new(config.pin_guard.max_attempts),
+        pin_attempts: Attempts::new(config.pin_guard.max_attempts),
         watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
     }
 }

@@ -4,21 +4,27 @@
 //! memory, and a paused clock jumps to whatever is due next.
 
 mod harness;
+mod kept;
 mod messages;
 
 mod containment;
 mod deaf;
 mod half_open;
 mod hangup;
+mod incidents;
 mod late_news;
+mod leaks;
 mod metrics;
 mod orders;
 mod pins;
 mod precision;
 mod probes;
 mod rejection;
+mod report;
 mod timelines;
+mod trials;
 mod trips;
 mod trouble;
 mod watch;
 mod webhook_trips;
+mod week;

@@ -13,11 +13,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("graph", &["time"]),
     ("breaker", &["graph", "time"]),
+    ("incident", &["breaker", "graph", "time"]),
     ("pin", &["graph", "time"]),
     // Floor 1: memory.
     ("registry", &["breaker", "graph", "pin", "time"]),
     // Floor 2: one handle, and the stack.
-    ("breakers", &["registry", "breaker", "pin", "store", "telemetry", "graph", "clock", "time"]),
+    ("breakers", &["registry", "incident", "breaker", "pin", "store", "telemetry", "graph", "clock", "time"]),
     (
         "stack",
         &[
@@ -72,6 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "breakers",
             "breaker",
+            "incident",
             "graph",
             "telemetry",
             "error",
@@ -106,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "error",
             "graph",
+            "pin",
             "prober",
             "registry",
             "server",
@@ -139,7 +142,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of floor 0.
-const FLOOR_0: [&str; 4] = ["time", "graph", "breaker", "pin"];
+const FLOOR_0: [&str; 5] = ["time", "graph", "breaker", "incident", "pin"];
 
 /// What floor 0 has nothing to do with.
 const NOT_ON_FLOOR_0: [&str; 15] = [

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::backoff::{Jitter, wait};
 use super::evidence::{About, Reason, Source};
 use super::policy::{NoWebhooks, Policy};
@@ -146,7 +148,8 @@ pub struct Transition {
 }
 
 /// The kinds of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TransitionKind {
     /// closed → open
     Trip,
@@ -287,7 +290,9 @@ impl Breaker {
             }
             State::HalfOpen(half) => {
                 let refutes = half.led_by.is_some() && half.led_by == about.key();
-                if refutes || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                // A trial's message is one of this half-open's, whatever it is dated and whoever has forgotten its send.
+                let is_trials = half.trial_of(&about).is_some();
+                if refutes || is_trials || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
                     if half.is_trial(&about) {
                         out.notes.push(Note::TrialLocked);
                     }

@@ -53,7 +53,7 @@ impl PinTry {
         });
         match (verdict, refused) {
             (Verdict::Refused, Some(different)) => {
-                let holds = different >= inner.settings.load().pin_attempts.get();
+                let holds = inner.settings.load().pin_attempts.used_up_by(different);
                 inner.telemetry.emit(PinEvent::Refused { id, code, different, holds });
             }
             (Verdict::Wait(wait), _) => inner.telemetry.emit(PinEvent::Wait { id, code, wait }),
@@ -77,7 +77,7 @@ impl Breakers {
         let settings = inner.settings.load();
         let now = self.now();
         let (tried, held) =
-            inner.pins.with(phone, |guard| guard.admit(call, hash, now, settings.pin_attempts.get()));
+            inner.pins.with(phone, |guard| guard.admit(call, hash, now, settings.pin_attempts));
         match held {
             Some(held) if !settings.observe => {
                 let outcome = match held.why {

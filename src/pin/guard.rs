@@ -7,8 +7,30 @@ use crate::graph::reply::Reply;
 use crate::graph::route::PinCall;
 use crate::time::Timestamp;
 
-/// The most refused PINs that are remembered; of more, the last. Not less than `pin_guard.max_attempts` can be.
-pub const MOST_REFUSED: usize = 16;
+/// The most refused PINs that are remembered; of more, the last.
+pub(super) const MOST_REFUSED: usize = 16;
+
+/// So many different refused PINs in a row hold the next (`pin_guard.max_attempts`); 1 to 16, as many as are remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempts(usize);
+
+impl Attempts {
+    /// The nearest number that is possible.
+    pub fn new(attempts: usize) -> Self {
+        Self(attempts.clamp(1, MOST_REFUSED))
+    }
+
+    /// Whether so many hold the next.
+    pub const fn used_up_by(self, different: usize) -> bool {
+        different >= self.0
+    }
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self(2)
+    }
+}
 
 /// See the [module](super).
 #[derive(Debug, Default)]
@@ -84,16 +106,15 @@ pub struct Held {
 }
 
 impl Guard {
-    /// Decides about a try: why it is to be answered here, if it is. `most`: so many different refused PINs hold the next;
-    /// counted from 1. What Meta says to it, if it goes out all the same, belongs to the [`Try`].
+    /// Decides about a try: why it is to be answered here, if it is. What Meta says to it, if it goes out all the same, belongs to the [`Try`].
     pub fn admit(
         &mut self,
         call: PinCall,
         pin: PinHash,
         now: Timestamp,
-        most: usize,
+        attempts: Attempts,
     ) -> (Try, Option<Box<Held>>) {
-        let held = self.known(call).held(pin, now, most);
+        let held = self.known(call).held(pin, now, attempts);
         let held = held.filter(|_| !std::mem::take(&mut self.allowed));
         (Try { call, pin, began: now }, held.map(Box::new))
     }
@@ -166,7 +187,7 @@ impl Known {
         self.last.iter().chain(self.wait.iter().map(|(_, error)| error))
     }
 
-    fn held(&mut self, pin: PinHash, now: Timestamp, most: usize) -> Option<Held> {
+    fn held(&mut self, pin: PinHash, now: Timestamp, attempts: Attempts) -> Option<Held> {
         self.wait.take_if(|(until, _)| *until <= now);
         if let Some((until, error)) = &self.wait {
             let seconds = until.since(now).as_millis().div_ceil(1000);
@@ -176,7 +197,7 @@ impl Known {
         let error = self.last.as_ref()?;
         let why = match self.refused.len() {
             _ if self.refused.contains(&pin) => Why::Refused,
-            count if count >= most => Why::Attempts(count),
+            count if attempts.used_up_by(count) => Why::Attempts(count),
             _ => return None,
         };
         Some(Held { why, error: error.clone() })

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::guard::MOST_REFUSED;
 use super::*;
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::pin::{self, PinHash, PinHasher, Verdict};
@@ -59,7 +60,7 @@ fn play(most: usize, steps: &[(i64, Step)]) -> Guard {
         let place = format!("step {number}, {step:?}");
         match step {
             Tried(call, pin, goes) => {
-                let (tried, held) = guard.admit(call, hash(pin), at(second), most);
+                let (tried, held) = guard.admit(call, hash(pin), at(second), Attempts::new(most));
                 match goes {
                     Out(verdict) => {
                         assert_eq!(held, None, "{place}");
@@ -133,7 +134,7 @@ fn what_is_about_something_else_proves_nothing() {
         ],
     );
     assert!(guard.is_blank());
-    let (_, held) = Guard::default().admit(Register, hash("1"), at(0), 1);
+    let (_, held) = Guard::default().admit(Register, hash("1"), at(0), Attempts::new(1));
     assert_eq!(held, None, "nor does no answer");
 }
 
@@ -210,11 +211,11 @@ fn a_change_forgets_what_was_refused_before_it_and_no_wait() {
 #[test]
 fn a_refusal_from_before_a_change_is_late() {
     let mut guard = Guard::default();
-    let (tried, _) = guard.admit(Register, hash("1"), at(0), 1);
+    let (tried, _) = guard.admit(Register, hash("1"), at(0), Attempts::new(1));
     guard.changed(at(1), SKEW);
     assert_eq!(guard.answered(tried, Refused, Some(error(133_005, 2))), None);
     assert!(guard.is_blank());
-    let (tried, _) = guard.admit(Register, hash("1"), at(2), 1);
+    let (tried, _) = guard.admit(Register, hash("1"), at(2), Attempts::new(1));
     assert_eq!(guard.answered(tried, Refused, Some(error(133_005, 3))), Some(1));
 }
 
@@ -239,12 +240,12 @@ fn not_more_is_kept_than_decides() {
     let mut guard = Guard::default();
     for number in 0..1000 {
         guard.allow();
-        let (tried, held) = guard.admit(Register, hash(&number.to_string()), at(number), MOST_REFUSED);
+        let (tried, held) = guard.admit(Register, hash(&number.to_string()), at(number), Attempts::new(99));
         assert_eq!(held, None);
         let different = guard.answered(tried, Refused, Some(error(133_005, number))).unwrap();
         assert_eq!(different, MOST_REFUSED.min(usize::try_from(number).unwrap() + 1));
     }
-    let (_, held) = guard.admit(Register, hash("x"), at(1000), MOST_REFUSED);
+    let (_, held) = guard.admit(Register, hash("x"), at(1000), Attempts::new(99));
     assert_eq!(held.unwrap().why, Why::Attempts(MOST_REFUSED));
 }
 

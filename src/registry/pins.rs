@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::graph::pin::{self, Verdict};
     use crate::graph::route::PinCall;
-    use crate::pin::MetaError;
+    use crate::pin::{Attempts, MetaError};
     use crate::time::Timestamp;
 
     fn phone(number: usize) -> PhoneNumberId {
@@ -134,7 +134,7 @@ mod tests {
         let now = Timestamp::from_seconds(refused_at.unwrap_or_default());
         let error = MetaError { status: StatusCode::BAD_REQUEST, code: 133_005, at: now, words: None };
         pins.with(id, |guard| {
-            let (tried, _) = guard.admit(PinCall::Register, hash, now, 2);
+            let (tried, _) = guard.admit(PinCall::Register, hash, now, Attempts::new(2));
             let verdict = if refused_at.is_some() { Verdict::Refused } else { Verdict::Nothing };
             guard.answered(tried, verdict, refused_at.map(|_| error));
         });

@@ -294,3 +294,12 @@ fn a_trial_that_fails_with_another_code_makes_way_for_the_next_and_may_still_be_
     assert_eq!(kinds(&scene.proof(about)), [TransitionKind::Close], "another device got it");
     assert!(scene.apply(Event::Failed { about: next }).notes.is_empty());
 }
+
+#[test]
+fn a_trials_failure_counts_though_its_send_is_forgotten_and_its_date_is_near() {
+    let mut scene = scene();
+    scene.half_open();
+    scene.trial("t");
+    let forgotten = About::Unknown { key: Some(key("t")), dated: scene.dated(0) };
+    assert_eq!(kinds(&scene.lock(forgotten)), [TransitionKind::Reopen]);
+}
