@@ -393,10 +393,10 @@ impl Breaker {
         }
     }
 
-    /// When a running trial's permit is free again at the latest.
-    pub fn trial_until(&self) -> Option<Timestamp> {
+    /// Since when a trial is under way, and when its permit is free again at the latest.
+    pub fn trial(&self) -> Option<(Timestamp, Timestamp)> {
         match &self.state {
-            State::HalfOpen(half) => half.trial.map(|trial| trial.until),
+            State::HalfOpen(half) => half.trial.map(|trial| (trial.started, trial.until)),
             State::Closed(_) | State::Open(_) => None,
         }
     }

@@ -154,7 +154,8 @@ impl Breakers {
         let leak = Leak {
             wamid: Wamid::parse(&status.wamid)?,
             accepted_at: send.at,
-            failed_at: status.at.unwrap_or_else(|| self.now()),
+            // Meta's dates are in whole seconds: the second of the acceptance may have begun before it.
+            failed_at: status.at.map_or_else(|| self.now(), |at| at.max(send.at)),
             code,
             fbtrace_id: send.fbtrace_id.map(|id| id.as_str().to_owned()),
             biz_opaque_callback_data: status.biz_opaque_callback_data.clone(),
