@@ -114,6 +114,9 @@ impl Breakers {
         let settling = match is_closed {
             true => self.hear_status(&failure, &mut leak),
             false => {
+                if self.0.would_rejects.has(phone) {
+                    self.observe_status(phone, key, StatusKind::Failed);
+                }
                 let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
                 leak = code.and_then(|code| self.note_leak(&failure, key, code));
                 Settling::default()

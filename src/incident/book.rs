@@ -117,7 +117,7 @@ pub struct Listed {
 #[derive(Debug, Default)]
 struct Waiting {
     evidence: Vec<Evidence>,
-    leaks: Vec<(Generation, Leak)>,
+    leaks: Vec<Leak>,
 }
 
 /// All incidents.
@@ -151,12 +151,9 @@ impl Book {
         let mut incident = Incident::begun(phone, start);
         let Waiting { evidence, leaks } = self.waiting.remove(&phone).unwrap_or_default();
         evidence.into_iter().for_each(|evidence| incident.hear(evidence, false));
-        let waited =
-            leaks.into_iter().filter(|(admitted, _)| incident.holds(*admitted)).map(|(_, leak)| leak);
-        let waited = waited.collect();
         let before = self.latest(phone);
         self.restore(incident);
-        Recorded { key, is_new: true, before, waited }
+        Recorded { key, is_new: true, before, waited: leaks }
     }
 
     /// An incident.
@@ -208,11 +205,11 @@ impl Book {
     }
 
     /// The same for a message that failed.
-    pub fn leak_waits(&mut self, phone: PhoneNumberId, admitted: Generation, leak: Leak) {
+    pub fn leak_waits(&mut self, phone: PhoneNumberId, leak: Leak) {
         if let Some(waiting) = self.waiting(phone)
             && waiting.leaks.len() < MOST_WAITING
         {
-            waiting.leaks.push((admitted, leak));
+            waiting.leaks.push(leak);
         }
     }
 

@@ -207,8 +207,8 @@ fn only_the_oldest_finished_ones_leave() {
 fn what_failed_before_the_trip_waits_for_it() {
     let mut book = Book::default();
     book.restore(incident(1, Some(3)));
-    book.leak_waits(phone("1"), Generation(3), leak(1));
-    book.leak_waits(phone("2"), Generation(0), leak(2));
+    book.leak_waits(phone("1"), leak(1));
+    book.leak_waits(phone("2"), leak(2));
     book.evidence_waits(phone("1"), evidence("a strike".into()));
     let recorded = book.record(phone("1"), start(4, 9));
     assert_eq!((recorded.waited, recorded.is_new), (vec![leak(1)], true));
