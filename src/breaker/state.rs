@@ -188,6 +188,8 @@ pub(super) struct Open {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
     pub(super) key: Option<WamidKey>,
+    /// Whether it was accepted since it opened, beyond doubt.
+    pub(super) is_sure: bool,
 }
 
 #[derive(Clone, Copy, Debug)]

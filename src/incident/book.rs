@@ -260,20 +260,25 @@ impl Book {
 
     fn empty_oldest(&mut self) -> Option<(String, usize)> {
         let finished = |incident: &&mut Incident| incident.closed_at.is_some() && !incident.leaks.is_empty();
-        let incident = self.incidents.values_mut().find(finished)?;
+        let incident =
+            self.incidents.values_mut().filter(finished).min_by_key(|incident| incident.closed_at)?;
         let listed = std::mem::take(&mut incident.leaks).len();
         incident.left_out.leaks += u64::try_from(listed).unwrap_or(u64::MAX);
         self.listed -= listed;
         Some((incident.id.clone(), listed))
     }
 
-    /// Forgets the oldest finished incidents beyond [`MOST_FINISHED`]; gives their ids, and how many leaks each had listed.
+    /// Forgets the finished incidents that closed first beyond [`MOST_FINISHED`], not those that began first: a long lock must not be gone
+    /// when it ends. Gives their ids, and how many leaks each had listed.
     pub fn trim(&mut self) -> Vec<(String, usize)> {
         let finished = self.incidents.iter().filter(|(_, incident)| incident.closed_at.is_some());
-        let finished: Vec<Key> = finished.map(|(key, _)| *key).collect();
+        let mut finished: Vec<_> = finished.map(|(key, incident)| (incident.closed_at, *key)).collect();
         let surplus = finished.len().saturating_sub(MOST_FINISHED);
         let mut gone = Vec::new();
-        for key in finished.into_iter().take(surplus) {
+        if surplus > 0 {
+            finished.sort_unstable();
+        }
+        for (_, key) in finished.into_iter().take(surplus) {
             if let Some(incident) = self.incidents.remove(&key) {
                 self.listed -= incident.leaks.len();
                 gone.push((incident.id, incident.leaks.len()));
