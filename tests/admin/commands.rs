@@ -84,7 +84,10 @@ PHONE  STATE        REASON                                        SINCE         
     assert_eq!(out, expected);
     let (_, out, _) = plain(&server, "status 105").await;
     let row = out.lines().nth(1).unwrap();
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["105", "closed", "-", "-", "-", "118", "2", "no_token"]);
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["105", "closed", "-", "-", "-", "118", "2", "no_token"]
+    );
 }
 
 #[tokio::test]
