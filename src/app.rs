@@ -25,6 +25,7 @@ use crate::breakers::{Breakers, ProbeTicket, Settings, Timers, Watching};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
+use crate::pin::Attempts;
 use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens, watching_share};
 use crate::server::descriptors::Shares;
 use crate::server::{self, BindError, CertsError, Listener, Options, TlsCerts};
@@ -458,6 +459,7 @@ fn settings(config: &Config) -> Settings {
         },
         commit_timeout: config.store.commit_timeout,
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
+        pin_attempts: Attempts::new(config.pin_guard.max_attempts),
         watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
     }
 }

@@ -46,15 +46,14 @@ impl RequestBody {
         Self { source: Source::Replay { first, rest }, progress: None, copying: None }
     }
 
-    /// The app's own, as it comes, and a copy of it: at most so many bytes, kept as they pass.
-    pub fn copied(incoming: Incoming, most: usize) -> (Self, Copied) {
+    /// The same, and a copy of it: at most so many bytes, kept as they pass.
+    pub fn copied(mut self, most: usize) -> (Self, Copied) {
         let (copying, copied) = Copying::new(most);
-        let mut body = Self::from(incoming);
-        body.copying = Some(Box::new(copying));
-        if body.is_end_stream() {
-            body.copied_until_here(None);
+        self.copying = Some(Box::new(copying));
+        if self.is_end_stream() {
+            self.copied_until_here(None);
         }
-        (body, copied)
+        (self, copied)
     }
 
     /// Copies a frame; at the end of the body, or of the copy, gives the copy up to whoever waits for it.

@@ -8,10 +8,11 @@
 //! - [`graph`]: what Meta says. Bytes become ids, routes, answers, errors, health, facts of webhooks.
 //! - [`breaker`]: what we decide. (state, event, now) → (state, transitions); its page has the diagram and the invariants.
 //! - [`incident`]: what is kept of a lock from trip to close, leaks included; and what observe mode has seen.
+//! - [`pin`]: what we decide about calls that carry a two-step PIN.
 //! - [`time`]: a point in time.
 //!
 //! **Floor 1, memory**: the locks and atomics around the breakers. Never awaits.
-//! - [`registry`]: who is open, which sends Meta accepted, what is known of phones.
+//! - [`registry`]: who is open, which sends Meta accepted, what is known of phones and of their PINs.
 //!
 //! **Floor 2, one handle and the stack.**
 //! - [`breakers`]: admit, hear, order. What is applied is committed, and then told.
@@ -44,6 +45,7 @@ pub mod demo;
 pub mod error;
 pub mod graph;
 pub mod incident;
+pub mod pin;
 pub mod prober;
 pub mod registry;
 pub mod server;

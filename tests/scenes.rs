@@ -17,6 +17,7 @@ mod late_news;
 mod leaks;
 mod metrics;
 mod orders;
+mod pins;
 mod precision;
 mod probes;
 mod rejection;

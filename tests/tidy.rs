@@ -14,16 +14,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("graph", &["time"]),
     ("breaker", &["graph", "time"]),
     ("incident", &["breaker", "graph", "time"]),
+    ("pin", &["graph", "time"]),
     // Floor 1: memory.
-    ("registry", &["breaker", "graph", "time"]),
+    ("registry", &["breaker", "graph", "pin", "time"]),
     // Floor 2: one handle, and the stack.
-    ("breakers", &["registry", "incident", "breaker", "store", "telemetry", "graph", "clock", "time"]),
+    ("breakers", &["registry", "incident", "breaker", "pin", "store", "telemetry", "graph", "clock", "time"]),
     (
         "stack",
         &[
             "breakers",
             "breaker",
             "graph",
+            "pin",
             "telemetry",
             "error",
             "upstream",
@@ -106,6 +108,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "error",
             "graph",
+            "pin",
             "prober",
             "registry",
             "server",
@@ -139,7 +142,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of floor 0.
-const FLOOR_0: [&str; 4] = ["time", "graph", "breaker", "incident"];
+const FLOOR_0: [&str; 5] = ["time", "graph", "breaker", "incident", "pin"];
 
 /// What floor 0 has nothing to do with.
 const NOT_ON_FLOOR_0: [&str; 15] = [

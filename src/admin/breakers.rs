@@ -12,7 +12,7 @@ use super::order::{self, Action};
 use super::problem::Problem;
 use super::query;
 use crate::breaker::Generation;
-use crate::breakers::{BreakerView, GenerationMismatch, Order, ProbeOrder};
+use crate::breakers::{BreakerView, GenerationMismatch, Order, PinOrder, ProbeOrder};
 use crate::graph::health::{Entity, Health, Unknown};
 use crate::graph::ids::PhoneNumberId;
 
@@ -101,6 +101,10 @@ pub(super) async fn order<C: Control>(
                 let (health, breaker) = control.probe(phone, order, expected).await?;
                 let generation = Generation(breaker.generation);
                 tagged(generation, &Probed { breaker, probe: health.into() })
+            }
+            Action::AllowPin => {
+                let view = control.allow_pin(phone, &PinOrder { reason: wish.reason, by: wish.by });
+                tagged(Generation(view.generation), &view)
             }
         })
     });

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use crate::breaker::Generation;
-use crate::breakers::{BreakerView, Breakers, Filter, GenerationMismatch, Order, ProbeOrder};
+use crate::breakers::{BreakerView, Breakers, Filter, GenerationMismatch, Order, PinOrder, ProbeOrder};
 use crate::graph::health::Health;
 use crate::graph::ids::PhoneNumberId;
 use crate::incident::{Incident, Key, Report, Summary};
@@ -45,6 +45,9 @@ pub trait Control: Clone + Send + Sync + 'static {
         order: ProbeOrder,
         expected: Option<Generation>,
     ) -> impl Future<Output = Result<(Health, BreakerView), GenerationMismatch>> + Send;
+
+    /// See [`Breakers::allow_pin`].
+    fn allow_pin(&self, phone: PhoneNumberId, order: &PinOrder) -> BreakerView;
 }
 
 impl Control for Breakers {
@@ -89,5 +92,9 @@ impl Control for Breakers {
         expected: Option<Generation>,
     ) -> Result<(Health, BreakerView), GenerationMismatch> {
         Self::probe(self, phone, order, expected).await
+    }
+
+    fn allow_pin(&self, phone: PhoneNumberId, order: &PinOrder) -> BreakerView {
+        Self::allow_pin(self, phone, order)
     }
 }

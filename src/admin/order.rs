@@ -30,16 +30,19 @@ pub(super) enum Action {
     Order(OrderKind),
     /// Checks now.
     Probe,
+    /// Lets one more PIN through. Of phones only.
+    AllowPin,
 }
 
 impl Action {
     /// All there are.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Order(OrderKind::Reset),
         Self::Order(OrderKind::Open),
         Self::Order(OrderKind::Bypass),
         Self::Order(OrderKind::Lift),
         Self::Probe,
+        Self::AllowPin,
     ];
 
     /// As it stands in the path.
@@ -50,6 +53,7 @@ impl Action {
             Self::Order(OrderKind::Bypass) => "bypass",
             Self::Order(OrderKind::Lift) => "lift",
             Self::Probe => "probe",
+            Self::AllowPin => "allow_pin",
         }
     }
 

@@ -11,6 +11,7 @@ mod list;
 mod orders;
 mod overtaking;
 mod permit;
+mod pins;
 mod record;
 mod reopen;
 mod tell;
@@ -30,8 +31,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
-pub use orders::{GenerationMismatch, Order, OrderKind, ProbeOrder};
+pub use orders::{GenerationMismatch, Order, OrderKind, PinOrder, ProbeOrder};
 pub use permit::{Permit, Quiet};
+pub use pins::{PinGate, PinTry};
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
@@ -41,7 +43,8 @@ use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy,
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::registry::{Admitted, Cell, Hearing, Phones, Registry, Sends};
+use crate::pin::Attempts;
+use crate::registry::{Admitted, Cell, Hearing, Phones, Pins, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::{HearingEvent, ProbeEvent, SendEvent};
@@ -63,6 +66,7 @@ struct Inner {
     sends: Sends,
     phones: Phones,
     hearing: Hearing,
+    pins: Pins,
     journal: Journal,
     would_rejects: WouldRejects,
     overtaking: Overtaking,
@@ -91,6 +95,8 @@ pub struct Settings {
     pub deaf_after: Option<Duration>,
     /// How closely phones that are closed are watched.
     pub watching: Watching,
+    /// So many different refused PINs in a row hold the next.
+    pub pin_attempts: Attempts,
 }
 
 /// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
@@ -136,15 +142,19 @@ impl Breakers {
         telemetry: Telemetry,
         clock: Clock,
     ) -> Result<(Self, Timers, mpsc::UnboundedReceiver<ProbeTicket>), StoreError> {
-        let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|error| StoreError(format!("no random numbers: {error}")))?;
+        let key = || {
+            let mut key = [0; 16];
+            let filled = getrandom::fill(&mut key);
+            filled.map(|()| key).map_err(|error| StoreError(format!("no random numbers: {error}")))
+        };
         let (due, due_receiver) = mpsc::unbounded_channel();
         let (probes, probe_receiver) = mpsc::unbounded_channel();
         let breakers = Self(Arc::new(Inner {
             registry: Registry::default(),
-            sends: Sends::new(key),
+            sends: Sends::new(key()?),
             phones: Phones::default(),
             hearing: Hearing::default(),
+            pins: Pins::new(key()?),
             journal: Journal::default(),
             would_rejects: WouldRejects::default(),
             overtaking: Overtaking::default(),

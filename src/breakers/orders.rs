@@ -58,6 +58,15 @@ pub struct ProbeOrder {
     pub by: String,
 }
 
+/// Who lets one more PIN try through, and why.
+#[derive(Clone, Debug)]
+pub struct PinOrder {
+    /// Why; never empty.
+    pub reason: String,
+    /// Who.
+    pub by: String,
+}
+
 /// The breaker is not at the generation that the operator looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the breaker is at generation {} now", current.0)]

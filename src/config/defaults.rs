@@ -8,8 +8,8 @@ use std::time::Duration;
 use url::Url;
 
 use super::{
-    Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, Probe, Proxy, Store,
-    StoreKind, Upstream, Webhook,
+    Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, PinGuard, Probe, Proxy,
+    Store, StoreKind, Upstream, Webhook,
 };
 
 impl Default for Config {
@@ -69,6 +69,7 @@ impl Default for Config {
                 path: PathBuf::from("data"),
                 commit_timeout: Duration::from_millis(250),
             },
+            pin_guard: PinGuard { max_attempts: 2 },
             metrics: Metrics { max_phones: 1000 },
             log: Log { format: LogFormat::Text },
         }

@@ -12,8 +12,8 @@ use super::read::{Given, Reader};
 use super::rules::{self, any_duration, count, one_of, some_duration, yes_or_no};
 use super::secrets::{self, Charset};
 use super::{
-    Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, Probe, Problems, Proxy,
-    Store, StoreKind, Tls, Upstream, Webhook,
+    Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, PinGuard, Probe,
+    Problems, Proxy, Store, StoreKind, Tls, Upstream, Webhook,
 };
 
 /// The variables of this process, as [`Config::load`] takes them. What is not Unicode is replaced by U+FFFD, so that
@@ -112,6 +112,9 @@ fn read(r: &mut Reader) -> Config {
             kind: r.value("store.kind", d.store.kind, store_kind),
             path: r.value("store.path", d.store.path, rules::directory),
             commit_timeout: r.value("store.commit_timeout", d.store.commit_timeout, some_duration),
+        },
+        pin_guard: PinGuard {
+            max_attempts: r.value("pin_guard.max_attempts", d.pin_guard.max_attempts, count(1..=10)),
         },
         metrics: Metrics {
             max_phones: r.value("metrics.max_phones", d.metrics.max_phones, count(0..=1_000_000)),

@@ -49,6 +49,8 @@ pub struct Config {
     pub probe: Probe,
     /// Where state is kept.
     pub store: Store,
+    /// PINs that Meta has refused.
+    pub pin_guard: PinGuard,
     /// What is measured.
     pub metrics: Metrics,
     /// How logs look.
@@ -226,6 +228,13 @@ pub enum StoreKind {
     Embedded,
     /// Nothing is kept; for tests.
     Memory,
+}
+
+/// `[pin_guard]`: two-step PINs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PinGuard {
+    /// So many different refused PINs in a row hold the next; 1 to 10.
+    pub max_attempts: usize,
 }
 
 /// `[metrics]`

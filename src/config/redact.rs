@@ -122,7 +122,7 @@ impl Config {
                 ],
             ),
             ("notify", Vec::new()),
-            ("pin_guard", Vec::new()),
+            ("pin_guard", vec![("max_attempts", number(self.pin_guard.max_attempts))]),
             ("metrics", vec![("max_phones", number(self.metrics.max_phones))]),
             ("log", vec![("format", format.into())]),
         ];

@@ -24,6 +24,13 @@ pub const PAYMENT: i64 = 141_006;
 /// SIP calling is not enabled or not set up. About calls only.
 pub const SIP: RangeInclusive<i64> = 138_020..=138_029;
 
+/// The two-step PIN is not the phone's.
+pub const PIN_MISMATCH: i64 = 133_005;
+/// Too many PINs were guessed: wait as long as the details say.
+pub const PIN_GUESSED_TOO_OFTEN: i64 = 133_008;
+/// PINs were guessed too fast.
+pub const PIN_GUESSED_TOO_FAST: i64 = 133_009;
+
 /// Whether an entity that is blocked with this code may be locked: all but what is known to be no lock.
 pub(crate) fn may_lock(code: i64) -> bool {
     code != PAYMENT && !SIP.contains(&code)

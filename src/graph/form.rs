@@ -33,6 +33,26 @@ impl<'h> Writing<'h> {
     }
 }
 
+/// The last field of this name in a form, as it counts for Meta. `None` also if the form is not whole, or it is no form.
+pub(super) fn last_field<'b>(form: Writing<'_>, body: &'b [u8], name: &str) -> Option<Cow<'b, [u8]>> {
+    match form {
+        Writing::Form => {
+            let (_, value) = pairs(body).filter(|(key, _)| **key == *name.as_bytes()).last()?;
+            body.get(value).map(percent_decoded)
+        }
+        Writing::Multipart(boundary) => {
+            let mut last = None;
+            fields(boundary, body, |field, content| {
+                if field == name {
+                    last = body.get(content);
+                }
+            })?;
+            last.map(Cow::Borrowed)
+        }
+        Writing::Other => None,
+    }
+}
+
 /// The pairs of a urlencoded form: each name decoded, and where its value stands, still encoded.
 pub(super) fn pairs(form: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Range<usize>)> {
     let mut at = 0;

@@ -107,6 +107,24 @@ node_id! {
     WabaId
 }
 
+/// The number that people dial, as its digits: `+1 555-078-3881` and `15550783881` are one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DisplayNumber(NodeId);
+
+impl DisplayNumber {
+    /// Takes the digits of a text, 1 to [`MAX_ID_DIGITS`] of them.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_digit).take(MAX_ID_DIGITS + 1).collect();
+        NodeId::parse(&digits).map(Self)
+    }
+}
+
+impl fmt::Debug for DisplayNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str())
+    }
+}
+
 /// A message's id as Meta gives it. It encodes the recipient's number, so it is masked wherever it is printed.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -195,6 +213,16 @@ mod tests {
         }
         for bad in ["", "1a", "-1", "+1", " 1", "١", "999999999999999999999"] {
             assert_eq!(PhoneNumberId::parse(bad), Err(MalformedId), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_display_number_is_its_digits() {
+        let number = DisplayNumber::parse("15550783881").unwrap();
+        assert_eq!(DisplayNumber::parse("+1 (555) 078-3881"), Some(number));
+        assert_ne!(DisplayNumber::parse("15550783882"), Some(number));
+        for none in ["", "+", "n/a", "123456789012345678901"] {
+            assert_eq!(DisplayNumber::parse(none), None, "{none:?}");
         }
     }
 

@@ -9,6 +9,7 @@ pub mod health;
 mod hostile;
 pub mod ids;
 mod lenient;
+pub mod pin;
 mod receipt;
 mod recipient;
 pub mod reply;

@@ -2,9 +2,8 @@
 
 use serde::de::MapAccess;
 
-use super::form::{self, Writing};
+use super::form::{Writing, last_field};
 use super::lenient::{self, Object, Value};
-use super::route::percent_decoded;
 
 /// Whether the body of a `POST …/messages` is a read receipt (with or without typing indicator), which is no send.
 /// `content_type` and `body` as they came. What cannot be read is a send.
@@ -17,9 +16,8 @@ use super::route::percent_decoded;
 /// would break a promise. If the field comes twice the last one counts, as it does for Meta.
 pub fn is_read_receipt(content_type: Option<&str>, body: &[u8]) -> bool {
     match Writing::of(content_type) {
-        Writing::Form => form_status(body),
-        Writing::Multipart(boundary) => multipart_status(boundary, body),
         Writing::Other => json_status(body),
+        form => last_field(form, body, "status").is_some_and(|status| *status == *b"read"),
     }
 }
 
@@ -40,23 +38,6 @@ impl<'de> Object<'de> for Receipt {
 
 fn json_status(body: &[u8]) -> bool {
     lenient::document::<Receipt>(&lenient::text_of(body)).is_some_and(|receipt| receipt.is_read)
-}
-
-/// Whether the last `status` of a urlencoded form says so.
-fn form_status(body: &[u8]) -> bool {
-    let last = form::pairs(body).filter(|(name, _)| **name == *b"status").last();
-    last.and_then(|(_, value)| body.get(value)).is_some_and(|value| *percent_decoded(value) == *b"read")
-}
-
-/// Whether the last `status` field of a multipart form says so, and the form is whole.
-fn multipart_status(boundary: &str, body: &[u8]) -> bool {
-    let mut is_read = false;
-    let whole = form::fields(boundary, body, |name, content| {
-        if name == "status" {
-            is_read = body.get(content) == Some(b"read");
-        }
-    });
-    whole.is_some() && is_read
 }
 
 #[cfg(test)]

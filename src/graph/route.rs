@@ -18,6 +18,13 @@ pub enum Route {
         /// Which of the sending edges.
         endpoint: Endpoint,
     },
+    /// A call that can carry a two-step PIN: its body says whether it does.
+    Pin {
+        /// The phone that the PIN is of, if there is one in it. (Else it may be any node.)
+        phone: PhoneNumberId,
+        /// Which call.
+        call: PinCall,
+    },
     /// Any other call on a node (`/{version}?/{digits}[/...]`); tokens are borrowed from these too.
     Node(PhoneNumberId),
     /// Everything else.
@@ -33,6 +40,15 @@ pub enum Endpoint {
     MarketingMessages,
     /// `/messages_encrypted`: bodies are opaque both ways.
     MessagesEncrypted,
+}
+
+/// The calls that carry PINs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PinCall {
+    /// `POST /{phone}/register`: the PIN has to match the one that Meta has, if it has one.
+    Register,
+    /// `POST /{phone}`: sets the PIN, and needs no old one.
+    Set,
 }
 
 /// Classifies a request by its path (without query) as it came. It is matched as normalised: percent-encoding is undone
@@ -88,11 +104,14 @@ fn classify<'p>(method: &Method, mut segments: impl Iterator<Item = &'p [u8]>) -
     let Some(phone) = first.and_then(|id| PhoneNumberId::parse(id).ok()) else {
         return Route::Other;
     };
-    match (segments.next().and_then(endpoint), segments.next()) {
-        (Some(endpoint), None) if method.as_str().eq_ignore_ascii_case("POST") => {
-            Route::Send { phone, endpoint }
-        }
-        _ => Route::Node(phone),
+    let edge = segments.next();
+    if segments.next().is_some() || !method.as_str().eq_ignore_ascii_case("POST") {
+        return Route::Node(phone);
+    }
+    match edge {
+        None => Route::Pin { phone, call: PinCall::Set },
+        Some(edge) if edge.eq_ignore_ascii_case(b"register") => Route::Pin { phone, call: PinCall::Register },
+        Some(edge) => endpoint(edge).map_or(Route::Node(phone), |endpoint| Route::Send { phone, endpoint }),
     }
 }
 
@@ -255,11 +274,12 @@ mod tests {
         check(
             node(),
             &[
-                "/{id}",
-                "/v23.0/{id}",
-                "/v23.0/{id}/",
                 "/v23.0/{id}/media",
-                "/v23.0/{id}/register",
+                "/v23.0/{id}/deregister",
+                "/v23.0/{id}/request_code",
+                "/v23.0/{id}/verify_code",
+                "/v23.0/{id}/register/x",
+                "/v23.0/{id}/register%2F",
                 "/v23.0/{id}/messages/x",
                 "/v23.0/{id}/messages/../media",
                 "/v23.0/{id}/messages%2F",
@@ -274,8 +294,27 @@ mod tests {
             ],
         );
         for method in [Method::GET, Method::DELETE, Method::HEAD, Method::PUT] {
-            assert_eq!(route(&method, "/v23.0/106540352242922/messages"), node(), "{method}");
+            for edge in ["", "/messages", "/register"] {
+                let path = format!("/v23.0/106540352242922{edge}");
+                assert_eq!(route(&method, &path), node(), "{method} {path}");
+            }
         }
+    }
+
+    #[test]
+    fn calls_that_can_carry_a_pin() {
+        let pin = |call| Route::Pin { phone: PhoneNumberId::parse(ID).unwrap(), call };
+        check(
+            pin(PinCall::Register),
+            &[
+                "/v23.0/{id}/register",
+                "/{id}/register/",
+                "//{id}/Register",
+                "/{id}/%72egister",
+                "/{id}/x/../register",
+            ],
+        );
+        check(pin(PinCall::Set), &["/{id}", "/v23.0/{id}", "/v23.0/{id}/", "/v23.0/{id}/messages/.."]);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Webhook bodies: every entry, change, status and error in them.
 
 mod reading;
+mod security;
 #[cfg(test)]
 mod tests;
 
-use super::ids::{PhoneNumberId, WabaId};
+use super::ids::{DisplayNumber, PhoneNumberId, WabaId};
 use crate::time::Timestamp;
 
 pub use reading::read;
@@ -16,6 +17,39 @@ pub enum Fact {
     Status(Status),
     /// An error without a message (`value.errors[]`).
     Error(ErrorFact),
+    /// Whose number is whose (`metadata`); once for each change of the field `messages`.
+    Number {
+        /// `metadata.phone_number_id`
+        phone: PhoneNumberId,
+        /// `metadata.display_phone_number`
+        number: DisplayNumber,
+    },
+    /// A change of the field `security`.
+    Security(Security),
+}
+
+/// What has become of a two-step PIN, in Meta's own user interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// `entry[].id`, where it is an id.
+    pub waba: Option<WabaId>,
+    /// Whose PIN, where it can be read: Meta says no phone id here.
+    pub number: Option<DisplayNumber>,
+    /// What.
+    pub event: SecurityEvent,
+    /// `entry[].time`
+    pub at: Option<Timestamp>,
+}
+
+/// An `event` of the field `security`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecurityEvent {
+    /// `PIN_CHANGED`
+    PinChanged,
+    /// `PIN_RESET_REQUEST`: somebody has asked for it, and nothing has changed yet.
+    PinResetRequest,
+    /// `PIN_REQUEST_SUCCESS`
+    PinRequestSuccess,
 }
 
 /// An element of `value.statuses[]`.

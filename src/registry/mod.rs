@@ -10,6 +10,7 @@ mod inline;
 #[cfg(feature = "loom")]
 mod loom;
 mod phones;
+mod pins;
 mod sends;
 mod sync;
 
@@ -22,6 +23,7 @@ pub use cell::{Admitted, Cell};
 pub use hearing::{Hearing, Moment};
 pub use inline::Inline;
 pub use phones::{Phone, Phones};
+pub use pins::Pins;
 pub use sends::{Accepted, Observed, REMEMBERED, Sends};
 
 use crate::breaker::{Breaker, Generation};

@@ -3,6 +3,7 @@
 mod gate;
 mod identify;
 mod own;
+mod pin;
 mod refuse;
 mod rescue;
 

@@ -2,10 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 /// Graph's own content type.
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=UTF-8");
+
+/// What Meta has said, and where: `131031; source=webhook`.
+pub(super) const REASON: HeaderName = HeaderName::from_static("x-sendfuse-reason");
+/// Seconds.
+pub(super) const NEXT_CHECK: HeaderName = HeaderName::from_static("x-sendfuse-next-check");
+/// RFC 9209.
+pub(super) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Names requests that are answered here: a random beginning for each process, then a count.
 pub(super) struct RequestIds {

@@ -3,10 +3,11 @@
 //! Transitions and what needs an operator are logged; what comes once a request or once a message is only counted, or logged
 //! at `debug`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
+    WebhookResult,
 };
 use super::metrics::Metrics;
 use crate::breaker::{Source, TransitionKind};
@@ -111,6 +112,8 @@ pub struct TransitionEvent<'a> {
     pub code: Option<i64>,
     /// The evidence or the operator's reason in words. Nothing secret, no recipient.
     pub text: &'a str,
+    /// Whether it only observes: then no send is stopped.
+    pub observe: bool,
     /// The incident that it belongs to.
     pub incident: &'a str,
     /// Of a trip by a message that Meta had accepted: the time from then to now.
@@ -120,6 +123,10 @@ pub struct TransitionEvent<'a> {
 impl TransitionEvent<'_> {
     const fn meaning(&self) -> &'static str {
         match self.transition {
+            TransitionKind::Trip if self.observe => "observed: sends would be stopped",
+            TransitionKind::HalfOpen if self.observe => "observed: only trial sends would pass",
+            TransitionKind::Reopen if self.observe => "observed: sends would be stopped again",
+            TransitionKind::ForceOpen if self.observe => "observed: an operator would stop sends",
             TransitionKind::Trip => "sends are stopped",
             TransitionKind::HalfOpen => "trial sends may pass",
             TransitionKind::Reopen => "sends are stopped again",
@@ -256,6 +263,74 @@ impl Event for TrialEvent {
     }
 }
 
+/// A call that carries a PIN was decided on. Never logged.
+#[derive(Clone, Copy, Debug)]
+pub struct PinTryEvent(pub PinOutcome);
+
+impl Event for PinTryEvent {
+    fn record(self, metrics: &Metrics) {
+        metrics.pin_tries.add((self.0,));
+    }
+}
+
+/// Something is known of a phone's PINs, or no more.
+#[derive(Clone, Copy, Debug)]
+pub enum PinEvent {
+    /// Meta has refused one.
+    Refused {
+        /// Whose.
+        id: PhoneNumberId,
+        /// With which code.
+        code: i64,
+        /// How many different ones it has refused in a row.
+        different: usize,
+        /// Whether that holds all others.
+        holds: bool,
+    },
+    /// Meta looks at none for a while.
+    Wait {
+        /// Whose.
+        id: PhoneNumberId,
+        /// With which code it says so.
+        code: i64,
+        /// How long.
+        wait: Duration,
+    },
+    /// Meta has accepted one after it had refused others.
+    Accepted {
+        /// Whose.
+        id: PhoneNumberId,
+    },
+    /// Meta says that it was changed elsewhere.
+    Changed {
+        /// Whose.
+        id: PhoneNumberId,
+    },
+}
+
+impl Event for PinEvent {
+    fn record(self, _: &Metrics) {
+        match self {
+            Self::Refused { id, code, different, holds: false } => {
+                tracing::warn!(phone = %id, code, different, "Meta refused a PIN: it is not sent again");
+            }
+            Self::Refused { id, code, different, holds: true } => tracing::warn!(
+                phone = %id, code, different,
+                "Meta refused a PIN: all are held until an operator allows one or the PIN is changed"
+            ),
+            Self::Wait { id, code, wait } => {
+                tracing::warn!(phone = %id, code, seconds = wait.as_secs(), "Meta looks at no PIN for a while");
+            }
+            Self::Accepted { id } => {
+                tracing::info!(phone = %id, "Meta accepted a PIN: those before are forgotten")
+            }
+            Self::Changed { id } => {
+                tracing::info!(phone = %id, "the PIN was changed: those that were refused are forgotten");
+            }
+        }
+    }
+}
+
 /// A request to the webhook listener has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct WebhookEvent {
@@ -265,8 +340,14 @@ pub struct WebhookEvent {
 
 impl Event for WebhookEvent {
     fn record(self, metrics: &Metrics) {
-        // Anybody can post there, so not even a forged one deserves a line that is on by default.
+        // Anybody can post there, so no forged one deserves a line of its own that is on by default. But a wrong secret must be
+        // seen: its other signs (deaf phones, trials that nobody confirms) lead elsewhere.
         tracing::debug!(result = self.result.name(), "webhook");
+        if self.result == WebhookResult::Forged && metrics.is_forgery_worth_a_line(Instant::now()) {
+            tracing::warn!(
+                "webhooks are refused: their signature is by none of webhook.app_secrets (said once an hour at most)"
+            );
+        }
         metrics.webhooks.add((self.result,));
     }
 }

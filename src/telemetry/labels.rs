@@ -175,6 +175,22 @@ label! {
 }
 
 label! {
+    /// What became of a call that carries a PIN.
+    PinOutcome = "outcome" {
+        /// It went on to Meta.
+        Forward = "forward",
+        /// Answered here: Meta has refused this PIN.
+        Refused = "refused",
+        /// Answered here: Meta has refused so many others.
+        Held = "held",
+        /// Answered here: Meta looks at none for a while.
+        Wait = "wait",
+        /// It went on to Meta, but only because the mode is observe.
+        WouldHold = "would_hold",
+    }
+}
+
+label! {
     /// How a request to the webhook listener ended.
     WebhookResult = "result" {
         /// A post was heard, and answered 200 here.

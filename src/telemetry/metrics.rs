@@ -1,11 +1,15 @@
 //! Every metric that counts events.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::codes;
 use super::families::{Counters, counter, gauge, histogram, opts, register};
 use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
+    WebhookResult,
 };
 use crate::breaker::{Source, TransitionKind};
 
@@ -51,11 +55,17 @@ pub struct Metrics {
     pub(super) detection: Histogram,
     pub(super) probes: Counters<(ProbeOutcome,)>,
     pub(super) trials: Counters<(TrialOutcome,)>,
+    pub(super) pin_tries: Counters<(PinOutcome,)>,
     pub(super) webhooks: Counters<(WebhookResult,)>,
     pub(super) store_up: IntGauge,
     pub(super) overhead: Histogram,
     pub(super) config_reloads: Counters<(ReloadResult,)>,
+    /// When it was last said that webhooks are forged.
+    forgery_told: Mutex<Option<Instant>>,
 }
+
+/// It is said again after so long.
+const FORGERY_AGAIN: Duration = Duration::from_secs(3600);
 
 impl Metrics {
     pub(super) fn new() -> Self {
@@ -106,6 +116,7 @@ impl Metrics {
             ),
             probes: Counters::new(&to, "probes_total", "Health checks, by outcome."),
             trials: Counters::new(&to, "trials_total", "Trial sends of half-open breakers, by outcome."),
+            pin_tries: Counters::new(&to, "pin_tries_total", "Calls that carry a two-step PIN, by outcome."),
             webhooks: Counters::new(&to, "webhooks_total", "Requests to the webhook listener, by result."),
             store_up,
             overhead: histogram(
@@ -115,8 +126,19 @@ impl Metrics {
                 &OVERHEAD_BUCKETS,
             ),
             config_reloads: Counters::new(&to, "config_reloads_total", "Changed configurations, by result."),
+            forgery_told: Mutex::default(),
             registry: to,
         }
+    }
+
+    /// Whether it is time to say that webhooks are forged; then it is noted as said.
+    pub(super) fn is_forgery_worth_a_line(&self, now: Instant) -> bool {
+        let mut told = self.forgery_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= FORGERY_AGAIN);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
     }
 
     /// Counts an error by its code, if it is known.

@@ -23,6 +23,7 @@ const CATALOGUE: &[(&str, &str)] = &[
     ("sendfuse_graph_errors_total", "counter"),
     ("sendfuse_leaked_sends_total", "counter"),
     ("sendfuse_overhead_seconds", "histogram"),
+    ("sendfuse_pin_tries_total", "counter"),
     ("sendfuse_probes_total", "counter"),
     ("sendfuse_rejected_sends_total", "counter"),
     ("sendfuse_sends_total", "counter"),
@@ -181,6 +182,10 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
         ["sendfuse_trials_total{outcome=\"timed_out\"} 1"]
     );
     assert_eq!(
+        changes(telemetry, PinTryEvent(PinOutcome::WouldHold)),
+        ["sendfuse_pin_tries_total{outcome=\"would_hold\"} 1"]
+    );
+    assert_eq!(
         changes(telemetry, WebhookEvent { result: WebhookResult::Forged }),
         ["sendfuse_webhooks_total{result=\"forged\"} 1"]
     );
@@ -203,6 +208,7 @@ fn trip() -> TransitionEvent<'static> {
         source: Source::Webhook,
         code: Some(131_031),
         text: "Business Account locked\nsendfuse: all is well",
+        observe: false,
         incident: "inc-1",
         detection: Some(Duration::from_secs(4)),
     }
@@ -267,6 +273,29 @@ fn what_comes_with_every_request_is_not_logged() {
         telemetry.emit(SendEvent::Reject(RejectReason::AccountLocked));
         telemetry.emit(GraphErrorEvent(131_031));
         telemetry.emit(OverheadEvent(Duration::ZERO));
+        telemetry.emit(PinTryEvent(PinOutcome::Refused));
     });
     assert_eq!(text, "");
+}
+
+#[test]
+fn a_wrong_secret_is_said_once_and_not_for_every_forged_webhook() {
+    let telemetry = Telemetry::new();
+    let text = logs::tests::logged(logs::Format::Text, None, || {
+        for result in
+            [WebhookResult::Accepted, WebhookResult::Forged, WebhookResult::Forged, WebhookResult::Unsigned]
+        {
+            telemetry.emit(WebhookEvent { result });
+        }
+    });
+    assert!(text.contains("webhook.app_secrets") && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn observe_mode_does_not_say_that_sends_are_stopped() {
+    let telemetry = Telemetry::new();
+    let text = logs::tests::logged(logs::Format::Text, None, || {
+        telemetry.emit(TransitionEvent { observe: true, ..trip() });
+    });
+    assert!(text.contains("sends would be stopped"), "{text}");
 }

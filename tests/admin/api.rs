@@ -309,6 +309,19 @@ async fn orders_are_carried_out_and_the_breaker_is_shown_as_it_then_is() {
     }
 }
 
+/// It is about no breaker, so none moves; but whoever looked at another one has it refused like any order.
+#[tokio::test]
+async fn a_pin_is_allowed_with_a_reason() {
+    let server = Server::open().await;
+    for (headers, status) in
+        [(vec![], 200), (vec![("if-match", "\"7\"")], 200), (vec![("if-match", "\"6\"")], 412)]
+    {
+        let answer = server.order("/v1/breakers/105/allow_pin", &headers, BECAUSE).await;
+        assert_eq!((answer.status, answer.header("etag")), (status, "\"7\""), "{headers:?}");
+    }
+    assert_eq!(server.fake.orders(), ["allow_pin because drill by operator"; 2]);
+}
+
 #[tokio::test]
 async fn a_probe_answers_with_its_outcome() {
     let server = Server::open().await;
@@ -353,6 +366,8 @@ async fn an_order_with_a_mistake_changes_nothing() {
         ("reset", r#"{"reason":"x","for":"2h"}"#, 400),
         ("lift", r#"{"reason":"x","for":"2h"}"#, 400),
         ("probe", r#"{"reason":"x","for":"2h"}"#, 400),
+        ("allow_pin", r#"{"reason":"x","for":"2h"}"#, 400),
+        ("allow_pin", "{}", 400),
         ("open", r#"{"reason":"x","for":"2"}"#, 400),
         ("open", r#"{"reason":"x","for":2}"#, 400),
         ("bypass", r#"{"reason":"x","for":""}"#, 400),
@@ -451,7 +466,7 @@ async fn what_is_not_there_is_404_and_what_is_there_405() {
         "/v1/replicas",
         "/v1/breakers/",
         "/v1/breakers/101/",
-        "/v1/breakers/101/allow_pin",
+        "/v1/breakers/101/allow_pins",
         "/v1/breakers/101/frobnicate",
         "/v1/breakers/101/reset/again",
         "/v2/breakers",

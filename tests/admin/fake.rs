@@ -14,8 +14,8 @@ use hyper_util::rt::TokioExecutor;
 use sendfuse::admin::{self, Access, Admin, Control};
 use sendfuse::breaker::{Generation, IncidentStart, Reason, Source};
 use sendfuse::breakers::{
-    BreakerView, ConditionView, Filter, GenerationMismatch, Order, OrderKind, OverrideView, ProbeOrder,
-    ReasonView,
+    BreakerView, ConditionView, Filter, GenerationMismatch, Order, OrderKind, OverrideView, PinOrder,
+    ProbeOrder, ReasonView,
 };
 use sendfuse::graph::health::{Entity, Health, HealthError, Unknown};
 use sendfuse::graph::ids::{PhoneNumberId, Wamid};
@@ -208,6 +208,8 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
             count: 4,
             text: "there is no token to probe with".into(),
         }],
+        last_incident: None,
+        mode: "enforce",
         incident: (!closed).then(|| "inc-1".to_owned()),
         closes_when: "a health check that finds nothing, then a delivered trial.".into(),
     }
@@ -291,6 +293,12 @@ impl Control for Fake {
         let ProbeOrder { reason, by } = order;
         let view = self.moved(phone, expected, format!("probe because {reason} by {by}"), "open")?;
         Ok((self.0.lock().unwrap().health.clone(), view))
+    }
+
+    fn allow_pin(&self, phone: PhoneNumberId, order: &PinOrder) -> BreakerView {
+        let PinOrder { reason, by } = order;
+        self.0.lock().unwrap().orders.push(format!("allow_pin because {reason} by {by}"));
+        self.view(phone)
     }
 }
 

@@ -16,7 +16,7 @@ use super::rig::{Connection, HEALTHY, Scene, Sendfuse, call, loopback};
 const APP_SECRET: &str = "mark-app-secret";
 const ADMIN_TOKEN: &str = "mark-admin-token";
 /// Whose numbers and words are whose is no matter: none may be found.
-const MARKS: [&str; 16] = [
+const MARKS: [&str; 17] = [
     APP_SECRET,
     ADMIN_TOKEN,
     "mark-read-token",
@@ -33,6 +33,7 @@ const MARKS: [&str; 16] = [
     "mark-wrong-signature",
     "915551234987",
     "482913",
+    "739164",
 ];
 
 /// A send with a mark wherever an app can put a secret.
@@ -62,12 +63,22 @@ async fn scene_with_secrets(scene: &Scene, sendfuse: &Sendfuse) -> Vec<String> {
             assert_eq!(answer.status, 200, "{answer:?}");
             ids.push(answer.json()["messages"][0]["id"].as_str().unwrap().to_owned());
         }
-        let pin = Request::builder()
+    }
+    // Accepted; refused; not sent again, by whichever connection.
+    for (client, pin, code) in [
+        (0, "482913", None),
+        (0, "739164", Some(133_005)),
+        (0, "739164", Some(133_005)),
+        (1, "739164", Some(133_005)),
+    ] {
+        let register = Request::builder()
             .method(Method::POST)
             .uri(format!("http://graph.test/v23.0/{HEALTHY}/register?{QUERY}"))
-            .body(Full::from(r#"{"messaging_product":"whatsapp","pin":"482913"}"#));
-        client.call(pin.unwrap()).await;
+            .body(Full::from(json!({"messaging_product": "whatsapp", "pin": pin}).to_string()));
+        let answer = clients[client].call(register.unwrap()).await;
+        assert_eq!(answer.json()["error"]["code"].as_i64(), code, "{answer:?}");
     }
+    assert_eq!(scene.meta.phone_counts(HEALTHY).registrations, 2);
     // Meta's `failed` names the recipient and carries the callback data.
     scene.meta.lock(PHONE, Profile::Async);
     let answer = clients[0].call(marked(PHONE, QUERY)).await;
@@ -96,6 +107,8 @@ async fn scene_with_secrets(scene: &Scene, sendfuse: &Sendfuse) -> Vec<String> {
         sendfuse.admin(Method::GET, "/v1/config", "").await;
     }
     sendfuse.order(PHONE, "probe", json!({"reason": "look"})).await;
+    sendfuse.order(HEALTHY, "allow_pin", json!({"reason": "look"})).await;
+    sendfuse.log.line_with(&["one more PIN try", HEALTHY]).await;
     // Reading the configuration again shows it no more than the first time.
     sendfuse.signal("HUP");
     sendfuse.log.line_with(&["configuration is in force"]).await;

@@ -420,3 +420,48 @@ async fn observe_mode_holds_nothing() {
     assert_got(&scene, &whole);
     assert_eq!(scene.breaker(PHONE).would_reject, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn on_a_phones_own_path_batches_and_pins_are_told_apart() {
+    let post = |body: &str| request("POST", &format!("/v23.0/{OTHER}"), "application/json", body.to_owned());
+    let long = format!(r#"{{"pin":"000001","x":"{}"}}"#, "x".repeat(100 * 1024));
+    for open in [false, true] {
+        let scene = Scene::new();
+        if open {
+            scene.trip(PHONE).await;
+        }
+        let refused = Fault::Error { status: 400, code: 133_005 };
+        scene.meta.fault(FaultRule {
+            phone: Some(OTHER.into()),
+            on: Requests::Others,
+            times: Some(1),
+            fault: refused,
+        });
+        let pin = r#"{ "pin": "000001" }"#;
+        let held = |answer: &Answer| answer.header("x-sendfuse-pin").map(str::to_owned);
+        let metas = scene.call(post(pin)).await;
+        assert_eq!((metas.code(), held(&metas)), (133_005, None), "{open}");
+        let got = last(&scene);
+        assert_eq!(got.body_sha256, <[u8; 32]>::from(Sha256::digest(pin)));
+        assert_eq!(held(&scene.call(post(pin)).await).as_deref(), Some("refused"), "{open}");
+        // A batch carries no PIN: what stands beside it is none.
+        let batch = format!(r#"{{"pin":"000001","batch":[{}]}}"#, send_of(OTHER, ""));
+        let answer = scene.call(post(&batch)).await;
+        assert_eq!((codes(&answer), held(&answer)), (vec![200], None), "{open}");
+        assert_eq!((scene.arrived(OTHER), last(&scene).body_bytes), (1, batch.len() as u64), "{open}");
+        for neither in [long.as_str(), r#"{ "webhook_configuration" : {} }"#, "", "not JSON"] {
+            assert_eq!(held(&scene.call(post(neither)).await), None, "{open} {neither:.80}");
+            assert_eq!(last(&scene).body_sha256, <[u8; 32]>::from(Sha256::digest(neither)), "{neither:.80}");
+        }
+        // One that is too long to have a PIN may be a batch.
+        let batch = format!(
+            r#"{{"x":"{}","batch":[{},{}]}}"#,
+            "x".repeat(100 * 1024),
+            send_of(OTHER, ""),
+            send_of(PHONE, "")
+        );
+        let expected = if open { [200, 403] } else { [200, 200] };
+        assert_eq!(codes(&scene.call(post(&batch)).await), expected);
+        assert_eq!(scene.metric("sendfuse_sends_total{admission=\"reject\"}"), f64::from(u8::from(open)));
+    }
+}

@@ -63,8 +63,12 @@ impl Breaker {
         match &mut self.state {
             State::Closed(_) => {}
             State::Open(open) => {
-                if about.is_newer(open.entered, open.entered_at, cx.policy.skew) {
-                    open.delivered = Some(Delivered { key: about.key() });
+                // When an unknown message was accepted is known by its `sent` only: people read old ones at any time. Where a trial
+                // follows, that decides; without one, nothing less will do.
+                let is_sure = sent || matches!(about, About::Send { .. });
+                let is_newer = about.is_newer(open.entered, open.entered_at, cx.policy.skew);
+                if is_newer && (is_sure || cx.policy.half_open) {
+                    open.delivered = Some(Delivered { key: about.key(), is_sure });
                     open.next_check = open.next_check.min(open.backs_off_until);
                     self.recover_if_delivered(cx, out);
                 }

@@ -108,5 +108,8 @@ impl Open {
         let policy = cx.policy;
         let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
         self.next_check = cx.now.plus(wait);
+        if self.delivered.is_some() {
+            self.next_check = self.next_check.min(self.backs_off_until);
+        }
     }
 }

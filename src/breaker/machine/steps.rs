@@ -60,7 +60,9 @@ impl Breaker {
             return false;
         }
         let text = "a message accepted after the trip was delivered";
-        open.lock.delivered_against_health(text, cx);
+        if delivered.is_sure {
+            open.lock.delivered_against_health(text, cx);
+        }
         self.recover(Source::Webhook, text, delivered.key, cx, out);
         true
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::Method;
 use serde::de::{IgnoredAny, MapAccess};
 
-use super::super::form;
+use super::super::form::{Writing, last_field};
 use super::super::ids::PhoneNumberId;
 use super::super::lenient::{self, Object, Value};
 use super::super::receipt::is_read_receipt;
@@ -141,9 +141,8 @@ fn is_receipt(query: &str, body: &str) -> bool {
 
 /// A parameter of a urlencoded form.
 fn own_parameter(form: &str, name: &str) -> Option<String> {
-    let form = form.as_bytes();
-    let (_, value) = form::pairs(form).filter(|(key, _)| **key == *name.as_bytes()).last()?;
-    Some(String::from_utf8_lossy(&percent_decoded(form.get(value)?)).into_owned())
+    let value = last_field(Writing::Form, form.as_bytes(), name)?;
+    Some(String::from_utf8_lossy(&value).into_owned())
 }
 
 /// The most references of an operation that are looked at.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
+use super::security;
 use super::{ErrorFact, Fact, Status, StatusKind, Unreadable, WebhookError};
 use crate::graph::error::ErrorFields;
-use crate::graph::ids::{MAX_WAMID_BYTES, PhoneNumberId, WabaId};
+use crate::graph::ids::{DisplayNumber, MAX_WAMID_BYTES, PhoneNumberId, WabaId};
 use crate::graph::lenient::{self, Object, Value, cut};
 use crate::graph::recipient::masked;
 use crate::time::Timestamp;
@@ -21,7 +22,7 @@ const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_000_000_000..4_102_444_800;
 
 /// Reads a webhook's body. Facts keep the order of the body. An element that cannot be read is skipped, the rest counts.
 ///
-/// Only changes of the field `messages` say something here, and changes that name no field but look like one: Meta's
+/// Only changes of the fields `messages` and `security` say something here, and changes that name no field but look like one: Meta's
 /// older samples have the name elsewhere. `messages[]` and what they contain are what users wrote, and no evidence.
 /// A body about another `object` (the same app secret signs Instagram's webhooks) is readable and says nothing.
 ///
@@ -80,6 +81,8 @@ impl Entry {
                     error.waba = self.waba;
                     error.at = error.at.or(self.at);
                 }
+                Fact::Security(news) => (news.waba, news.at) = (self.waba, self.at),
+                Fact::Number { .. } => {}
             }
             fact
         })
@@ -108,16 +111,20 @@ impl<'de> Object<'de> for Entry {
 #[derive(Default)]
 struct Change<'a> {
     field: Option<Cow<'a, str>>,
-    value: ChangeValue,
+    value: ChangeValue<'a>,
 }
 
 impl Change<'_> {
     fn into_facts(self) -> impl Iterator<Item = Fact> {
-        let is_ours = self.field.is_none_or(|field| field == "messages");
-        let at = self.value.at;
-        let phone = self.value.phone.filter(|_| is_ours);
-        let news = phone.map(|phone| (phone, self.value.news)).into_iter();
-        news.flat_map(move |(phone, news)| news.into_iter().map(move |news| news.into_fact(phone, at)))
+        let is_ours = self.field.as_ref().is_none_or(|field| field == "messages");
+        let ChangeValue { metadata, number, event, at, news } = self.value;
+        let security = security::news(self.field.as_deref(), event.as_deref(), number).map(Fact::Security);
+        let phone = metadata.phone.filter(|_| is_ours);
+        let whose = phone.zip(metadata.number).map(|(phone, number)| Fact::Number { phone, number });
+        let news = phone.map(|phone| (phone, news)).into_iter();
+        let news =
+            news.flat_map(move |(phone, news)| news.into_iter().map(move |news| news.into_fact(phone, at)));
+        whose.into_iter().chain(news).chain(security)
     }
 }
 
@@ -134,8 +141,11 @@ impl<'de> Object<'de> for Change<'de> {
 
 /// `value` of a change. Its phone may come after its statuses, so they wait for it.
 #[derive(Default)]
-struct ChangeValue {
-    phone: Option<PhoneNumberId>,
+struct ChangeValue<'a> {
+    metadata: Metadata,
+    /// Where there is no metadata: in account fields.
+    number: Option<DisplayNumber>,
+    event: Option<Cow<'a, str>>,
     at: Option<Timestamp>,
     news: Vec<News>,
 }
@@ -164,11 +174,13 @@ impl News {
     }
 }
 
-impl<'de> Object<'de> for ChangeValue {
+impl<'de> Object<'de> for ChangeValue<'de> {
     fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
         let news = &mut self.news;
         match name {
-            b"metadata" => self.phone = value.object::<Metadata>()?.and_then(|metadata| metadata.phone),
+            b"metadata" => self.metadata = value.object()?.unwrap_or_default(),
+            b"display_phone_number" => self.number = display_number(value)?,
+            b"event" => self.event = value.text()?,
             b"timestamp" => self.at = value.integer()?.and_then(timestamp),
             b"statuses" => {
                 value.list(|status: Option<StatusFields>| {
@@ -187,6 +199,7 @@ impl<'de> Object<'de> for ChangeValue {
 #[derive(Default)]
 struct Metadata {
     phone: Option<PhoneNumberId>,
+    number: Option<DisplayNumber>,
 }
 
 impl<'de> Object<'de> for Metadata {
@@ -195,10 +208,15 @@ impl<'de> Object<'de> for Metadata {
             b"phone_number_id" => {
                 self.phone = value.text()?.and_then(|id| PhoneNumberId::parse(id.as_bytes()).ok());
             }
+            b"display_phone_number" => self.number = display_number(value)?,
             _ => value.skip()?,
         }
         Ok(())
     }
+}
+
+fn display_number<'de, M: MapAccess<'de>>(value: Value<'_, M>) -> Result<Option<DisplayNumber>, M::Error> {
+    Ok(value.text()?.and_then(|number| DisplayNumber::parse(&number)))
 }
 
 /// An element of `statuses[]`.

@@ -31,10 +31,11 @@ fn one_status(status: &str) -> Status {
 /// Each fact in short: a status's wamid, or an error's code.
 fn outline(body: &str) -> Vec<String> {
     let in_short = |fact: Fact| match fact {
-        Fact::Status(status) => status.wamid,
-        Fact::Error(error) => error.error.code.to_string(),
+        Fact::Status(status) => Some(status.wamid),
+        Fact::Error(error) => Some(error.error.code.to_string()),
+        Fact::Number { .. } | Fact::Security(_) => None,
     };
-    facts(body).into_iter().map(in_short).collect()
+    facts(body).into_iter().filter_map(in_short).collect()
 }
 
 #[test]
@@ -44,18 +45,21 @@ fn a_failed_message_is_read_whole() {
         title: "Business Account locked".into(),
         details: Some("Business account has been locked.".into()),
     };
+    let phone = PhoneNumberId::parse("106540352242922").unwrap();
+    let [Fact::Number { phone: whose, number }, failed] = &facts(FAILED)[..] else { panic!() };
+    assert_eq!((*whose, *number), (phone, DisplayNumber::parse("+1 555-078-3881").unwrap()));
     assert_eq!(
-        facts(FAILED),
-        [Fact::Status(Status {
+        *failed,
+        Fact::Status(Status {
             waba: WabaId::parse("102290129340398").ok(),
-            phone: PhoneNumberId::parse("106540352242922").unwrap(),
+            phone,
             wamid: "wamid.HBgMMjAxMjIyMzkwMTY1FQIAERgSRUVDRUNBMTI1QzhDMkUyMkMzAA==".into(),
             kind: StatusKind::Failed,
             at: Some(Timestamp::from_seconds(1_763_399_138)),
             errors: vec![locked],
             recipient: Some("…5334".into()),
             biz_opaque_callback_data: Some("order-7".into()),
-        })]
+        })
     );
 }
 
@@ -86,6 +90,7 @@ fn every_entry_change_status_and_error_is_looked_at_in_order() {
         let (its_waba, its_phone) = match fact {
             Fact::Status(status) => (status.waba, status.phone),
             Fact::Error(error) => (error.waba, error.phone),
+            other => panic!("{other:?}"),
         };
         assert_eq!((its_waba.unwrap().as_str(), its_phone.as_str()), (*waba, *phone));
     }
@@ -246,6 +251,49 @@ fn an_entry_has_a_waba_where_its_id_is_one() {
         let body = statuses(r#"{"status":"sent"}"#).replacen("\"102290129340398\"", id, 1);
         let [Fact::Status(status)] = &facts(&body)[..] else { panic!("{body}") };
         assert_eq!(status.waba, waba.map(|waba| WabaId::parse(waba).unwrap()), "{id}");
+    }
+}
+
+#[test]
+fn a_change_of_a_pin_names_the_account_and_the_number() {
+    let security = |waba: &str, field: &str, value: &str| {
+        facts(&format!(
+            r#"{{"entry":[{{"changes":[{{"value":{value},"field":{field}}}],"time":1748811473,"id":{waba}}}]}}"#
+        ))
+    };
+    let news = |event| Security {
+        waba: WabaId::parse("102290129340398").ok(),
+        number: DisplayNumber::parse("15550783881"),
+        event,
+        at: Some(Timestamp::from_seconds(1_748_811_473)),
+    };
+    for (word, event) in [
+        ("PIN_CHANGED", SecurityEvent::PinChanged),
+        ("PIN_RESET_REQUEST", SecurityEvent::PinResetRequest),
+        ("PIN_REQUEST_SUCCESS", SecurityEvent::PinRequestSuccess),
+    ] {
+        let value = format!(
+            r#"{{"display_phone_number":"15550783881","event":"{word}","requester":"61555822107539"}}"#
+        );
+        let read = security("\"102290129340398\"", "\"security\"", &value);
+        assert_eq!(read, [Fact::Security(news(event))], "{word}");
+        for field in ["\"account_update\"", "\"messages\"", "null"] {
+            assert_eq!(security("1", field, &value), [], "{field}");
+        }
+    }
+    let read = security("\"0\"", "\"security\"", r#"{"display_phone_number":[],"event":"PIN_CHANGED"}"#);
+    let nobody = Security { waba: None, number: None, ..news(SecurityEvent::PinChanged) };
+    assert_eq!(read, [Fact::Security(nobody)]);
+    for odd in [
+        "null",
+        "[]",
+        "7",
+        "{}",
+        r#"{"event":"PIN_SHOWN"}"#,
+        r#"{"event":["PIN_CHANGED"]}"#,
+        r#"{"event":null}"#,
+    ] {
+        assert_eq!(security("1", "\"security\"", odd), [], "{odd}");
     }
 }
 

@@ -8,13 +8,12 @@ mod decide;
 use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, Uri, header, request};
-use hyper::body::{Body, Incoming};
 use url::form_urlencoded::byte_serialize;
 
 use super::super::own::JSON;
 use super::decode::decoded;
 use super::drain::Ahead;
-use super::observe::{self, Collected, End, Judged};
+use super::observe::{self, End, Judged};
 use super::{Credentials, Forward, Parts};
 use crate::body::{Passed, RequestBody, ResponseBody};
 use crate::breakers::{Permit, Quiet, Settling};
@@ -41,24 +40,24 @@ struct Told {
 }
 
 /// Forwards a POST on a node path; if it is a batch, without the operations that are held, and watches the answers of its sends.
-/// `credentials`: those of the node, if it is a phone's.
+/// `credentials`: those of the node, if it is a phone's. `ahead`: its body, of which some may have been read.
 ///
 /// Not cancel safe in itself, as [`super::send::send`].
-pub(super) async fn batch<S: Forward>(
+pub(in crate::stack) async fn batch<S: Forward>(
     parts: Arc<Parts>,
     mut upstream: S,
     credentials: Option<Credentials>,
-    request: Request<Incoming>,
+    head: request::Parts,
+    ahead: Ahead,
 ) -> Result<Response<ResponseBody>, ProxyError> {
-    let (head, body) = request.into_parts();
     let told = Told::of(&head);
     let encoded = head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if encoded || body.size_hint().lower() > MOST as u64 {
+    if encoded || ahead.at_least() > MOST as u64 {
         parts.telemetry.emit(UnreadBatchEvent);
-        return pass(&parts, upstream, credentials, head, body.into()).await;
+        return pass(&parts, upstream, credentials, head, ahead.replay()).await;
     }
     if let Some(quiet) = parts.breakers.quiet() {
-        let (body, copied) = RequestBody::copied(body, MOST);
+        let (body, copied) = ahead.replay().copied(MOST);
         let answer = upstream.call(Request::from_parts(head, body)).await;
         let awaited = match copied.now() {
             Some(Passed::Whole(body)) => told.batch(&body).map(|batch| told.forwarded(&batch, &quiet)),
@@ -74,7 +73,7 @@ pub(super) async fn batch<S: Forward>(
             None => Ok(passed(&parts, credentials, answer)),
         };
     }
-    let ahead = Ahead::read(body, MOST).await?;
+    let ahead = ahead.read(MOST).await?;
     if ahead.whole().is_none() {
         parts.telemetry.emit(UnreadBatchEvent);
     }
@@ -229,40 +228,29 @@ async fn watch(
     entries: Option<Vec<Option<String>>>,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let (mut head, body) = answer.into_parts();
-    let Collected { data, end } = observe::collect(body, MOST_ANSWER).await;
-    let plain = decoded(&head.headers, &data, MOST_ANSWER as u64).await;
+    let collected = observe::collect(body, MOST_ANSWER).await;
+    let plain = decoded(&head.headers, &collected.data, MOST_ANSWER as u64).await;
     // What is not what its Content-Encoding says may be plain.
-    let results = Results::read(&plain).or_else(|| Results::read(&data));
-    let broken = matches!(end, End::Broken(_));
+    let results = Results::read(&plain).or_else(|| Results::read(&collected.data));
+    let broken = matches!(collected.end, End::Broken(_));
     let refused = !head.status.is_success();
     let settlings: Vec<Settling> =
         awaited.into_iter().map(|awaited| awaited.judge(parts, results.as_ref(), broken, refused)).collect();
     for settling in settlings {
         settling.await;
     }
-    let merged = match (entries, &results) {
-        (Some(entries), Some(results)) if head.status.is_success() => {
-            Some(results.is_whole().then(|| results.merged(&entries)))
-        }
+    let (entries, results) = match (entries, results) {
+        (Some(entries), Some(results)) if !broken && !refused => (entries, results),
         // Nothing was held, or Meta did not carry out the batch at all: then its word is for all of it.
-        _ => None,
+        _ => return collected.release(head),
     };
-    let body = match (end, merged) {
-        (End::Broken(error), _) => return Err(error),
-        (_, Some(None)) => {
-            let reason =
-                "the results of a batch are too long or not whole, and cannot be put in their places";
-            return Err(ProxyError::new(ErrorKind::UpstreamReset, reason));
-        }
-        (_, Some(Some(merged))) => {
-            head.headers.remove(header::CONTENT_ENCODING);
-            head.headers.remove(header::CONTENT_LENGTH);
-            ResponseBody::full(merged)
-        }
-        (End::Whole(trailers), None) => ResponseBody::collected(data, trailers),
-        (End::Long(rest), None) => ResponseBody::resumed([http_body::Frame::data(data)].into(), rest),
-    };
-    Ok(Response::from_parts(head, body))
+    if !results.is_whole() {
+        let reason = "the results of a batch are too long or not whole, and cannot be put in their places";
+        return Err(ProxyError::new(ErrorKind::UpstreamReset, reason));
+    }
+    head.headers.remove(header::CONTENT_ENCODING);
+    head.headers.remove(header::CONTENT_LENGTH);
+    Ok(Response::from_parts(head, ResponseBody::full(results.merged(&entries))))
 }
 
 impl Awaited {

@@ -10,14 +10,14 @@ use http::{HeaderMap, header};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The most bytes that an answer to one send may become. More is none, but perhaps a bomb.
-pub(super) const CAP: u64 = 1024 * 1024;
+pub(in crate::stack) const CAP: u64 = 1024 * 1024;
 
 /// The most codings that may lie over each other.
 const LAYERS: usize = 4;
 
-/// The body without its `Content-Encoding`, up to `cap` bytes. What cannot be decoded comes back as far as it could be, at worst empty: it will
-/// not be readable, and so it is no evidence.
-pub(super) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes, cap: u64) -> Cow<'a, [u8]> {
+/// The body without its `Content-Encoding`, up to `cap` bytes. What cannot be decoded comes back as far as it could be, at worst
+/// empty: it will not be readable, and so it is no evidence.
+pub(in crate::stack) async fn decoded<'a>(headers: &HeaderMap, body: &'a Bytes, cap: u64) -> Cow<'a, [u8]> {
     let codings: Vec<String> = headers
         .get_all(header::CONTENT_ENCODING)
         .iter()

@@ -12,8 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use crate::body::RequestBody;
 use crate::error::{ErrorKind, ProxyError};
 
-/// The most bytes of a send that are read ahead and kept. A read receipt has some hundred; what is longer is a send.
-pub(super) const KEPT: usize = 64 * 1024;
+/// The most bytes that are read ahead and kept of a send or a PIN. A read receipt has some hundred, and so has a PIN; what is longer
+/// is neither.
+pub(in crate::stack) const KEPT: usize = 64 * 1024;
 
 /// The most bytes of a rejected body that are still read, and thrown away: far more than any send has.
 const DRAINED: usize = 1024 * 1024;
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A body whose beginning was read.
 ///
 /// Its bytes lie together, however small the pieces were in which they came: a frame costs a hundred bytes beside its own.
-pub(super) struct Ahead<B = Incoming> {
+pub(in crate::stack) struct Ahead<B = Incoming> {
     data: BytesMut,
     trailers: Option<Frame<Bytes>>,
     rest: Option<B>,
@@ -32,40 +33,52 @@ pub(super) struct Ahead<B = Incoming> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Ahead<B> {
-    /// Reads up to `kept` bytes and a frame. Fails if the app breaks off or stalls.
-    pub(super) async fn read(body: B, kept: usize) -> Result<Self, ProxyError>
+    /// Nothing of it yet.
+    pub(in crate::stack) fn of(body: B) -> Self {
+        let until = Instant::now() + PATIENCE;
+        Self { data: BytesMut::new(), trailers: None, rest: Some(body), until }
+    }
+
+    /// How long the body is at least, in bytes.
+    pub(in crate::stack) fn at_least(&self) -> u64 {
+        let unread = self.rest.as_ref().map_or(0, |rest| rest.size_hint().lower());
+        unread.saturating_add(self.data.len() as u64)
+    }
+
+    /// Reads on, until there are `kept` bytes and a frame. Fails if the app breaks off or stalls.
+    pub(in crate::stack) async fn read(mut self, kept: usize) -> Result<Self, ProxyError>
     where
         B::Error: std::error::Error + Send + Sync + 'static,
     {
-        let until = Instant::now() + PATIENCE;
-        let mut ahead = Self { data: BytesMut::new(), trailers: None, rest: None, until };
-        match timeout_at(until, ahead.fill(body, kept)).await {
-            Ok(Ok(())) => Ok(ahead),
+        match timeout_at(self.until, self.fill(kept)).await {
+            Ok(Ok(())) => Ok(self),
             Ok(Err(error)) => Err(ProxyError::new(ErrorKind::BadRequest, error)),
             Err(stalled) => Err(ProxyError::new(ErrorKind::BadRequest, stalled)),
         }
     }
 
-    async fn fill(&mut self, mut body: B, kept: usize) -> Result<(), B::Error> {
-        while self.data.len() < kept {
-            let Some(frame) = body.frame().await.transpose()? else { return Ok(()) };
-            match frame.into_data() {
-                Ok(data) => self.data.extend_from_slice(&data),
-                Err(trailers) => self.trailers = Some(trailers),
+    async fn fill(&mut self, kept: usize) -> Result<(), B::Error> {
+        while self.data.len() < kept
+            && let Some(rest) = &mut self.rest
+        {
+            match rest.frame().await.transpose()?.map(Frame::into_data) {
+                Some(Ok(data)) => self.data.extend_from_slice(&data),
+                Some(Err(trailers)) => self.trailers = Some(trailers),
+                None => self.rest = None,
             }
         }
-        self.rest = (!body.is_end_stream()).then_some(body);
+        self.rest.take_if(|rest| rest.is_end_stream());
         Ok(())
     }
 
     /// The whole body, if it is not longer than what is read ahead.
-    pub(super) fn whole(&self) -> Option<&[u8]> {
+    pub(in crate::stack) fn whole(&self) -> Option<&[u8]> {
         self.rest.is_none().then_some(&*self.data)
     }
 
     /// Reads on, up to [`DRAINED`] bytes and no longer than the app has altogether, and keeps nothing: an answer that finds
     /// unread bytes ends its connection.
-    pub(super) async fn drain(self) {
+    pub(in crate::stack) async fn drain(self) {
         let Some(mut rest) = self.rest else { return };
         let mut size = self.data.len();
         drop(self.data);
@@ -88,7 +101,7 @@ impl Ahead {
     }
 
     /// The body as it came, to be forwarded.
-    pub(super) fn replay(self) -> RequestBody {
+    pub(in crate::stack) fn replay(self) -> RequestBody {
         let data = (!self.data.is_empty()).then(|| Frame::data(self.data.freeze()));
         let first: VecDeque<_> = data.into_iter().chain(self.trailers).collect();
         RequestBody::replay(first, self.rest)
@@ -112,16 +125,26 @@ mod tests {
 
     #[tokio::test]
     async fn many_small_pieces_cost_no_more_than_a_large_one() {
-        let ahead = Ahead::read(pieces(vec![1; KEPT - 1]), KEPT).await.unwrap();
+        let ahead = Ahead::of(pieces(vec![1; KEPT - 1])).read(KEPT).await.unwrap();
         assert_eq!(ahead.whole().unwrap().len(), KEPT - 1);
         assert!(ahead.data.capacity() <= 2 * KEPT, "{}", ahead.data.capacity());
     }
 
     #[tokio::test]
     async fn no_more_is_kept_than_is_needed() {
-        let ahead = Ahead::read(pieces(vec![1024; 10 * KEPT / 1024]), KEPT).await.unwrap();
+        let ahead = Ahead::of(pieces(vec![1024; 10 * KEPT / 1024])).read(KEPT).await.unwrap();
         assert_eq!(ahead.data.len(), KEPT);
         assert!(ahead.whole().is_none());
+    }
+
+    #[tokio::test]
+    async fn reading_goes_on_where_it_ended() {
+        let ahead = Ahead::of(pieces(vec![KEPT; 3]));
+        assert_eq!((ahead.at_least(), ahead.whole()), (0, None));
+        let ahead = ahead.read(KEPT).await.unwrap();
+        assert_eq!((ahead.at_least(), ahead.whole()), (KEPT as u64, None));
+        let ahead = ahead.read(4 * KEPT).await.unwrap();
+        assert_eq!(ahead.whole().unwrap().len(), 3 * KEPT);
     }
 
     #[tokio::test(start_paused = true)]
@@ -136,13 +159,13 @@ mod tests {
                 Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[b'x'; 1024])))
             }
         });
-        Ahead::read(StreamBody::new(endless), KEPT).await.unwrap().drain().await;
+        Ahead::of(StreamBody::new(endless)).read(KEPT).await.unwrap().drain().await;
         assert_eq!(given.load(Ordering::Relaxed), DRAINED);
 
         let began = Instant::now();
         let stalls = stream::iter([Ok::<_, io::Error>(Frame::data(Bytes::from(vec![0; KEPT])))]);
         let stalls = StreamBody::new(futures_util::StreamExt::chain(stalls, stream::pending()));
-        Ahead::read(stalls, KEPT).await.unwrap().drain().await;
+        Ahead::of(stalls).read(KEPT).await.unwrap().drain().await;
         assert_eq!(began.elapsed(), PATIENCE);
     }
 }

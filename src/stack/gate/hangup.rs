@@ -20,7 +20,7 @@ type Answer = Result<Response<ResponseBody>, ProxyError>;
 
 /// A future that, if it is dropped before its end, runs on as a task. If the app hung up before its request was whole, it
 /// fails at once there, and nothing goes out; else it ends with the verdict, at the latest with upstream's time-outs.
-pub(super) struct Detaching {
+pub(in crate::stack) struct Detaching {
     sending: Option<Pin<Box<dyn Future<Output = Answer> + Send>>>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
@@ -30,7 +30,7 @@ pub(super) struct Detaching {
 }
 
 impl Detaching {
-    pub(super) fn new(
+    pub(in crate::stack) fn new(
         sending: impl Future<Output = Answer> + Send + 'static,
         tasks: TaskTracker,
         places: Arc<Semaphore>,

@@ -1,18 +1,20 @@
 //! The breaker on the send path: reject, or admit and watch the answer.
 //!
-//! Calls that are no sends pass as they come and are never buffered. A send of a closed phone passes without a look at its
+//! Calls that are no sends pass as they come and are never buffered; only those that may carry a PIN are looked into, by
+//! [`pin`](super::pin). A send of a closed phone passes without a look at its
 //! body. Its answer, which is small, is read to its end before it is released, for three reasons: a 131031 in it must have
 //! opened the breaker before the app sees the last byte; an answer that breaks off becomes a whole 502 (a cut body hangs one
 //! SDK for ever); and the verdict is reached even if the app has hung up. An answer beyond [`observe::CAP`] is no Graph answer
 //! to a send; it streams on unobserved.
 //!
-//! A POST on a node path may be a batch with sends in it: see [`batch`].
+//! A POST on a node path may be a batch with sends in it: see [`batch`]. On a phone's own path it may carry a PIN instead, and is looked
+//! into for that first.
 
-mod batch;
-mod decode;
-mod drain;
+pub(super) mod batch;
+pub(super) mod decode;
+pub(super) mod drain;
 pub(super) mod hangup;
-mod observe;
+pub(super) mod observe;
 mod send;
 
 use std::pin::Pin;
@@ -26,9 +28,11 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tower::{Layer, Service};
 
+use self::drain::Ahead;
 use self::hangup::Detaching;
 use super::identify::Identified;
 use super::own::RequestIds;
+use super::pin;
 use crate::body::{RequestBody, ResponseBody};
 use crate::breakers::Breakers;
 use crate::error::ProxyError;
@@ -50,6 +54,16 @@ pub(super) struct Parts {
     pub(super) tasks: TaskTracker,
     /// How many of these there may be.
     pub(super) places: Arc<Semaphore>,
+}
+
+impl Parts {
+    /// What goes on to its end even if the app hangs up.
+    pub(super) fn detaching(
+        &self,
+        sending: impl Future<Output = Result<Response<ResponseBody>, ProxyError>> + Send + 'static,
+    ) -> Detaching {
+        Detaching::new(sending, self.tasks.clone(), Arc::clone(&self.places))
+    }
 }
 
 /// How rejections look.
@@ -111,18 +125,10 @@ impl<S: Forward> Gate<S> {
         let clone = self.inner.clone();
         std::mem::replace(&mut self.inner, clone)
     }
-
-    fn detaching(
-        &self,
-        sending: impl Future<Output = Result<Response<ResponseBody>, ProxyError>> + Send + 'static,
-    ) -> GateFuture<S::Future> {
-        let (tasks, places) = (self.parts.tasks.clone(), Arc::clone(&self.parts.places));
-        GateFuture::Send { sending: Detaching::new(sending, tasks, places) }
-    }
 }
 
 /// Whether there may be sends in it, by all but its body.
-fn may_be_batch(request: &Request<Incoming>) -> bool {
+pub(super) fn may_be_batch(request: &Request<Incoming>) -> bool {
     let content_type = || request.headers().get(header::CONTENT_TYPE)?.to_str().ok();
     is_post_on_node(request.method(), request.uri().path()) && may_be(request.uri().query(), content_type())
 }
@@ -140,19 +146,23 @@ impl<S: Forward> Service<Identified> for Gate<S> {
         match route {
             Route::Send { phone, endpoint } => {
                 let inner = self.ready();
-                self.detaching(send::send(Arc::clone(&self.parts), inner, phone, endpoint, request))
+                let sending = send::send(Arc::clone(&self.parts), inner, phone, endpoint, request);
+                GateFuture::Send { sending: self.parts.detaching(sending) }
             }
-            Route::Node(_) | Route::Other if may_be_batch(&request) => {
-                let credentials = match route {
-                    Route::Node(node) => Some(Credentials::of(node, &request)),
-                    _ => None,
-                };
+            Route::Pin { phone, call } => {
                 let inner = self.ready();
-                self.detaching(batch::batch(Arc::clone(&self.parts), inner, credentials, request))
+                let calling = pin::forward(Arc::clone(&self.parts), inner, phone, call, request);
+                GateFuture::Pin { calling: Box::pin(calling) }
             }
             Route::Node(node) => {
                 let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));
                 GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning }
+            }
+            Route::Other if may_be_batch(&request) => {
+                let inner = self.ready();
+                let (head, body) = request.into_parts();
+                let sending = batch::batch(Arc::clone(&self.parts), inner, None, head, Ahead::of(body));
+                GateFuture::Send { sending: self.parts.detaching(sending) }
             }
             Route::Other => {
                 GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning: None }
@@ -169,6 +179,8 @@ pin_project! {
         Pass { #[pin] inner: F, learning: Option<(Arc<Parts>, Credentials)> },
         /// A send, or what may be a batch: goes on to its verdict even if this future is dropped.
         Send { sending: Detaching },
+        /// A call that may carry a PIN, or else be a batch.
+        Pin { calling: Pin<Box<dyn Future<Output = Result<Response<ResponseBody>, ProxyError>> + Send>> },
     }
 }
 
@@ -181,6 +193,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
             GateProjection::Send { sending } => Pin::new(sending).poll(cx),
+            GateProjection::Pin { calling } => calling.as_mut().poll(cx),
             GateProjection::Pass { inner, learning } => {
                 let answer = ready!(inner.poll(cx));
                 if let (Some((parts, credentials)), Ok(response)) = (learning.take(), &answer)
@@ -202,13 +215,13 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    fn of(node: PhoneNumberId, request: &Request<Incoming>) -> Self {
+    pub(super) fn of(node: PhoneNumberId, request: &Request<Incoming>) -> Self {
         let authorization = request.headers().get(header::AUTHORIZATION).cloned();
         Self { node, uri: request.uri().clone(), authorization }
     }
 
     /// Meta let it pass on this node.
-    fn learned(&self, parts: &Parts) {
+    pub(super) fn learned(&self, parts: &Parts) {
         // Without one to ask with, another probe would find what the last one found.
         if parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref()) {
             parts.breakers.token_learned(self.node);

@@ -16,10 +16,10 @@ use crate::graph::route::Endpoint;
 use crate::telemetry::events::GraphErrorEvent;
 
 /// The most bytes of an answer that are read before it is released. Meta's answers to sends have some hundred.
-pub(super) const CAP: usize = 256 * 1024;
+pub(in crate::stack) const CAP: usize = 256 * 1024;
 
 /// An answer's body, as far as it was read.
-pub(super) struct Collected {
+pub(in crate::stack) struct Collected {
     pub(super) data: Bytes,
     pub(super) end: End,
 }
@@ -35,7 +35,7 @@ pub(super) enum End {
 }
 
 /// Reads an answer up to `cap` bytes and a frame.
-pub(super) async fn collect(mut body: ResponseBody, cap: usize) -> Collected {
+pub(in crate::stack) async fn collect(mut body: ResponseBody, cap: usize) -> Collected {
     let (mut first, mut more, mut trailers) = (Bytes::new(), BytesMut::new(), None);
     let end = loop {
         match body.frame().await {
@@ -56,23 +56,47 @@ pub(super) async fn collect(mut body: ResponseBody, cap: usize) -> Collected {
     Collected { data, end }
 }
 
+impl Collected {
+    /// What was read, if it is all that came; and whether it is the whole body.
+    pub(in crate::stack) fn all(&self) -> Option<(&Bytes, bool)> {
+        match self.end {
+            End::Whole(_) => Some((&self.data, true)),
+            End::Broken(_) => Some((&self.data, false)),
+            End::Long(_) => None,
+        }
+    }
+
+    /// The answer as it came. Of one that broke off nothing is released.
+    pub(in crate::stack) fn release(
+        self,
+        head: response::Parts,
+    ) -> Result<Response<ResponseBody>, ProxyError> {
+        let body = match self.end {
+            End::Whole(trailers) => ResponseBody::collected(self.data, trailers),
+            End::Long(rest) => ResponseBody::resumed([Frame::data(self.data)].into(), rest),
+            End::Broken(error) => return Err(error),
+        };
+        Ok(Response::from_parts(head, body))
+    }
+}
+
 /// Judges an answer, waits for what follows from it to be durable, and gives it back as it came. One that broke off is
 /// judged too, for a 131031 in it is a 131031; but nothing of it is released.
 pub(super) async fn observe(
     parts: &Parts,
     head: response::Parts,
-    Collected { data, end }: Collected,
+    collected: Collected,
     endpoint: Endpoint,
     permit: Permit,
     credentials: &Credentials,
 ) -> Result<Response<ResponseBody>, ProxyError> {
-    let settling = if let End::Long(_) = end {
+    let settling = if let End::Long(_) = collected.end {
         permit.other()
     } else {
-        let plain = decoded(&head.headers, &data, decode::CAP).await;
+        let plain = decoded(&head.headers, &collected.data, decode::CAP).await;
         // What is not what its Content-Encoding says may be plain.
-        let answer = answer::read(&plain).or_else(|| answer::read(&data));
-        match (&end, &answer) {
+        let answer = answer::read(&plain).or_else(|| answer::read(&collected.data));
+        match (&collected.end, &answer) {
             (End::Broken(_), Some(Answer { error: Some(error), .. })) if is_lock(error.code) => {}
             // No answer: a trial is abandoned by it.
             (End::Broken(error), _) => return Err(error.kind.into()),
@@ -87,12 +111,7 @@ pub(super) async fn observe(
         judged.verdict(parts, endpoint, permit, credentials)
     };
     settling.await;
-    let body = match end {
-        End::Whole(trailers) => ResponseBody::collected(data, trailers),
-        End::Long(rest) => ResponseBody::resumed([Frame::data(data)].into(), rest),
-        End::Broken(error) => return Err(error),
-    };
-    Ok(Response::from_parts(head, body))
+    collected.release(head)
 }
 
 /// What Meta said to one send, on its own or in a batch.
@@ -158,7 +177,7 @@ fn fbtrace_id(headers: &HeaderMap) -> Option<&str> {
 /// The most of a text of Meta's that is kept, shown and logged, in characters.
 const MOST_TEXT: usize = 512;
 
-fn cut(text: &str) -> String {
+pub(in crate::stack) fn cut(text: &str) -> String {
     text.chars().take(MOST_TEXT).collect()
 }
 

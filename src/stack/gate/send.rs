@@ -6,6 +6,7 @@ use std::time::Instant;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
+use super::super::own::{NEXT_CHECK, PROXY_STATUS, REASON};
 use super::drain::{Ahead, KEPT};
 use super::{Credentials, Forward, Parts, observe};
 use crate::body::{RequestBody, ResponseBody};
@@ -70,7 +71,7 @@ async fn look_closer(
 ) -> Result<Looked, ProxyError> {
     let credentials = Credentials::of(phone, &request);
     let (head, body) = request.into_parts();
-    let ahead = Ahead::read(body, KEPT).await?;
+    let ahead = Ahead::of(body).read(KEPT).await?;
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if endpoint == Endpoint::Messages && ahead.whole().is_some_and(|body| is_read_receipt(content_type, body))
     {
@@ -88,11 +89,7 @@ async fn look_closer(
 }
 
 const STATE: HeaderName = HeaderName::from_static("x-sendfuse-state");
-const REASON: HeaderName = HeaderName::from_static("x-sendfuse-reason");
 const INCIDENT: HeaderName = HeaderName::from_static("x-sendfuse-incident");
-const NEXT_CHECK: HeaderName = HeaderName::from_static("x-sendfuse-next-check");
-/// RFC 9209.
-const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 fn reject(parts: &Parts, rejection: &Rejection) -> Response<ResponseBody> {
     let mut response = Response::new(ResponseBody::full(rejection.body(&parts.ids.next())));
