@@ -67,7 +67,7 @@ pub enum Event {
         /// An operator, or Meta's word that it has been lifted: then a clear answer counts without waiting for the back-off.
         asked: bool,
     },
-    /// Something may be due: see [`Breaker::next_due`].
+    /// Something may be due: see [`super::Breaker::next_due`].
     Tick,
     /// An operator closes it.
     Reset {
