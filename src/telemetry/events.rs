@@ -5,11 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::labels::{
-    Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
-};
+use super::labels::{Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, Verdict, WebhookResult};
 use super::metrics::Metrics;
-use crate::breaker::{Source, TransitionKind};
+use crate::breaker::{Source, TransitionKind, TrialOutcome};
 use crate::graph::ids::PhoneNumberId;
 
 /// An event.
