@@ -185,20 +185,46 @@ impl TransitionKind {
 pub enum Note {
     /// Evidence that was late news.
     Stale,
-    /// A trial's message was delivered.
-    TrialConfirmed,
-    /// A trial was taken for confirmed, since no webhook ever comes here.
-    TrialUnheard,
-    /// A trial met 131031 or 368.
-    TrialLocked,
-    /// A trial ended with another code.
-    TrialOther,
-    /// A trial's permit was dropped.
-    TrialAbandoned,
-    /// A trial's lease ran out.
-    TrialTimedOut,
+    /// A trial has ended.
+    Trial(TrialOutcome),
     /// A probe came back after its lease, or unasked.
     ProbeIgnored,
     /// A probe's lease ran out.
     ProbeLeaseOver,
+}
+
+/// How a trial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrialOutcome {
+    /// Its `sent`, `delivered` or `read` came.
+    Confirmed,
+    /// Taken for confirmed: it was accepted, and no webhook ever comes here.
+    Unheard,
+    /// It failed with 131031 or 368.
+    Locked,
+    /// It failed with another code, which proves nothing.
+    OtherError,
+    /// Nobody waited for its answer, or there was none.
+    Abandoned,
+    /// Its lease was over before a status came.
+    TimedOut,
+}
+
+impl TrialOutcome {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 6] =
+        [Self::Confirmed, Self::Unheard, Self::Locked, Self::OtherError, Self::Abandoned, Self::TimedOut];
+
+    /// As the metrics write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Unheard => "unheard",
+            Self::Locked => "locked",
+            Self::OtherError => "other_error",
+            Self::Abandoned => "abandoned",
+            Self::TimedOut => "timed_out",
+        }
+    }
 }

@@ -21,7 +21,7 @@ mod trials;
 use std::time::Duration;
 
 use self::deadline::{is_over, longest_wait, soonest};
-use super::event::{Applied, Context, Event, Note};
+use super::event::{Applied, Context, Event, Note, TrialOutcome};
 use super::evidence::Source;
 use super::state::{Breaker, State};
 use crate::graph::health::{Health, Unknown};
@@ -95,13 +95,13 @@ impl Breaker {
             State::HalfOpen(half) if half.trial.is_some() => {
                 if let Some(deadline) = half.unheard_deadline(cx) {
                     if is_over(deadline, cx.policy.trial_grace, cx.now) {
-                        out.notes.push(Note::TrialUnheard);
+                        out.notes.push(Note::Trial(TrialOutcome::Unheard));
                         half.forget_trial(None);
                         let text = "a trial was accepted and no failure came; no webhook ever came here, so its delivery cannot be seen";
                         self.confirmed(Source::Timer, text, cx, out);
                     }
                 } else if is_over(half.trial_deadline(), cx.policy.trial_timeout, cx.now) {
-                    out.notes.push(Note::TrialTimedOut);
+                    out.notes.push(Note::Trial(TrialOutcome::TimedOut));
                     half.trial = None;
                 }
             }

@@ -38,7 +38,7 @@ mod state;
 mod tests;
 
 pub use backoff::{Jitter, wait};
-pub use event::{Applied, Context, Event, Note, Transition, TransitionKind};
+pub use event::{Applied, Context, Event, Note, Transition, TransitionKind, TrialOutcome};
 pub use evidence::{About, Reason, Source};
 pub use policy::{NoWebhooks, Policy};
 pub use rejection::Rejection;

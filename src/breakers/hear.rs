@@ -1,5 +1,7 @@
 //! What webhooks say, turned into evidence.
 
+use std::time::Duration;
+
 use super::journal::Word;
 use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Reason, Source};
@@ -27,10 +29,7 @@ impl Breakers {
             settling.await;
         }
         // The last one's receipt is good for those before it.
-        if let Some(commit) = leaks {
-            // Late or failed: the store goes on trying, and says so.
-            drop(tokio::time::timeout(self.settings().commit_timeout, commit).await);
-        }
+        leak_is_stored(leaks, self.settings().commit_timeout).await;
     }
 
     fn hear_one(&self, fact: &Fact, leaks: &mut Option<Commit>) -> Settling {
@@ -63,7 +62,7 @@ impl Breakers {
 
     fn hear_status(&self, status: &Status, leaks: &mut Option<Commit>) -> Settling {
         let inner = &self.0;
-        let lock = status.errors.iter().find(|error| is_lock(error.code));
+        let lock = status.lock();
         // All else says nothing new to a closed breaker.
         let says_nothing = lock.is_none()
             && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some());
@@ -113,8 +112,13 @@ impl Breakers {
 
     /// A message is remembered. If its failure has overtaken its answer, that is heard now: as a leak, and where its date was not
     /// enough to open, as evidence about a send of ours.
-    pub(super) fn hear_overtaking(&self, phone: PhoneNumberId, key: WamidKey) -> Option<Settling> {
-        let failure = self.0.overtaking.take(key, self.now())?;
+    pub(super) fn hear_overtaking(
+        &self,
+        phone: PhoneNumberId,
+        key: WamidKey,
+        now: Timestamp,
+    ) -> Option<Settling> {
+        let failure = self.0.overtaking.take(key, now)?;
         let mut leak = None;
         // Also beneath an order, where automation goes on. To an open breaker it says nothing more.
         let cell = self.0.registry.get(phone);
@@ -125,17 +129,14 @@ impl Breakers {
                 if self.0.would_rejects.has(phone) {
                     self.observe_status(phone, key, StatusKind::Failed);
                 }
-                let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
-                leak = code.and_then(|code| self.note_leak(&failure, key, code));
+                leak = failure.lock().and_then(|error| self.note_leak(&failure, key, error.code));
                 Settling::default()
             }
         };
         let patience = self.settings().commit_timeout;
         Some(Settling(Some(self.0.runtime.spawn(async move {
             settling.await;
-            if let Some(commit) = leak {
-                drop(tokio::time::timeout(patience, commit).await);
-            }
+            leak_is_stored(leak, patience).await;
         }))))
     }
 
@@ -176,9 +177,16 @@ impl Breakers {
     }
 }
 
+/// Waits until a leak is on stable storage. Late or failed: the store goes on trying, and says so.
+async fn leak_is_stored(commit: Option<Commit>, patience: Duration) {
+    if let Some(commit) = commit {
+        drop(tokio::time::timeout(patience, commit).await);
+    }
+}
+
 fn tells_of_lock(fact: &Fact) -> bool {
     match fact {
-        Fact::Status(status) => status.errors.iter().any(|error| is_lock(error.code)),
+        Fact::Status(status) => status.lock().is_some(),
         Fact::Error(fact) => is_lock(fact.error.code),
         Fact::Number { .. } | Fact::Security(_) => false,
     }

@@ -14,7 +14,7 @@ use super::Breakers;
 use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, TransitionKind};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::{PhoneNumberId, Wamid};
-use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Trial, TrialOutcome};
+use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Trial};
 use crate::registry::{Accepted, Cell};
 use crate::store::{Commit, Table};
 use crate::telemetry::events::LeakEvent;
@@ -152,8 +152,12 @@ impl Breakers {
             if let Some(health) = health {
                 pages.add(key, |incident| incident.probe(Probe::of(&health, now, ignored)));
             }
-            for outcome in applied.notes.iter().copied().filter_map(TrialOutcome::of) {
-                pages.add(key, |incident| incident.trial(Trial { at: now, outcome, wamid: wamid.clone() }));
+            for note in &applied.notes {
+                if let Note::Trial(outcome) = *note {
+                    pages.add(key, |incident| {
+                        incident.trial(Trial { at: now, outcome, wamid: wamid.clone() })
+                    });
+                }
             }
             if let Some(order) = order {
                 pages.add(key, |incident| incident.order(order));

@@ -75,7 +75,7 @@ impl Permit {
         });
         match self.trial.take() {
             None => {
-                let settlings = keys.filter_map(|key| self.breakers.hear_overtaking(self.phone, key));
+                let settlings = keys.filter_map(|key| self.breakers.hear_overtaking(self.phone, key, at));
                 // Each runs by itself: the last to be begun is the one to wait for.
                 settlings.fold(Settling::default(), |_, last| last)
             }
@@ -85,7 +85,7 @@ impl Permit {
                 let settling = self.breakers.apply_if_known(self.phone, event);
                 // What they mean to the trial is heard; as leaks they are not counted yet.
                 for key in keys {
-                    drop(self.breakers.hear_overtaking(self.phone, key));
+                    drop(self.breakers.hear_overtaking(self.phone, key, at));
                 }
                 settling
             }

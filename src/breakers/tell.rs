@@ -16,7 +16,7 @@ use crate::incident::{self, Evidence};
 use crate::registry::{Cell, Sends};
 use crate::store::Commit;
 use crate::telemetry::events::{EvidenceEvent, ProbeEvent, StoreEvent, TransitionEvent, TrialEvent};
-use crate::telemetry::labels::{ProbeOutcome, Scope, TrialOutcome, Verdict};
+use crate::telemetry::labels::{ProbeOutcome, Scope, Verdict};
 use crate::time::Timestamp;
 
 /// The way of an applied event to stable storage and into the log. Await it before telling the outside; dropping it
@@ -102,20 +102,13 @@ impl Breakers {
             telemetry.emit(EvidenceEvent { id, verdict: seen.label(), source: seen.0.source, stale });
         }
         for note in &applied.notes {
-            let outcome = match note {
-                Note::TrialConfirmed => TrialOutcome::Confirmed,
-                Note::TrialUnheard => TrialOutcome::Unheard,
-                Note::TrialLocked => TrialOutcome::Locked,
-                Note::TrialOther => TrialOutcome::OtherError,
-                Note::TrialAbandoned => TrialOutcome::Abandoned,
-                Note::TrialTimedOut => TrialOutcome::TimedOut,
+            match *note {
+                Note::Trial(outcome) => telemetry.emit(TrialEvent { id, outcome }),
                 Note::ProbeLeaseOver => {
                     telemetry.emit(ProbeEvent { id, outcome: ProbeOutcome::UnknownLeaseOver });
-                    continue;
                 }
-                Note::Stale | Note::ProbeIgnored => continue,
-            };
-            telemetry.emit(TrialEvent { id, outcome });
+                Note::Stale | Note::ProbeIgnored => {}
+            }
         }
     }
 }

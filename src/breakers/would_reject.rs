@@ -35,7 +35,7 @@ impl WouldRejects {
 
     /// Whether the phone has ever had one: otherwise its statuses need no look.
     pub(super) fn has(&self, phone: PhoneNumberId) -> bool {
-        !self.0.is_empty() && self.0.contains_key(&phone)
+        self.0.contains_key(&phone)
     }
 
     /// Changes what is known of a phone's; nothing if it has none.

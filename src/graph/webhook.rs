@@ -5,6 +5,7 @@ mod security;
 #[cfg(test)]
 mod tests;
 
+use super::error::is_lock;
 use super::ids::{DisplayNumber, PhoneNumberId, WabaId};
 use crate::time::Timestamp;
 
@@ -71,6 +72,13 @@ pub struct Status {
     pub recipient: Option<String>,
     /// What the app asked to get back.
     pub biz_opaque_callback_data: Option<String>,
+}
+
+impl Status {
+    /// The error that says that the account is locked, if there is one.
+    pub fn lock(&self) -> Option<&WebhookError> {
+        self.errors.iter().find(|error| is_lock(error.code))
+    }
 }
 
 /// `value.errors[]` of one change.

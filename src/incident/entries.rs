@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::breaker::{Generation, Note, Reason, Shown, Source, Transition, TransitionKind};
+use crate::breaker::{Generation, Reason, Shown, Source, Transition, TransitionKind, TrialOutcome};
 use crate::graph::health::{Entity, Health, Unknown};
 use crate::graph::ids::Wamid;
 use crate::time::{Timestamp, rfc3339};
@@ -135,39 +135,6 @@ impl Probe {
             entities: entities.iter().take(MOST_ENTITIES).map(kept).collect(),
             ignored,
         }
-    }
-}
-
-/// How a trial ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TrialOutcome {
-    /// Its `sent`, `delivered` or `read` came.
-    Confirmed,
-    /// Taken for confirmed: it was accepted, and no webhook ever comes here.
-    Unheard,
-    /// It failed with 131031 or 368.
-    Locked,
-    /// It failed with another code.
-    OtherError,
-    /// Nobody waited for its answer, or there was none.
-    Abandoned,
-    /// Its lease was over before a status came.
-    TimedOut,
-}
-
-impl TrialOutcome {
-    /// What a note of the breaker says of a trial, if it is about one.
-    pub const fn of(note: Note) -> Option<Self> {
-        Some(match note {
-            Note::TrialConfirmed => Self::Confirmed,
-            Note::TrialUnheard => Self::Unheard,
-            Note::TrialLocked => Self::Locked,
-            Note::TrialOther => Self::OtherError,
-            Note::TrialAbandoned => Self::Abandoned,
-            Note::TrialTimedOut => Self::TimedOut,
-            Note::Stale | Note::ProbeIgnored | Note::ProbeLeaseOver => return None,
-        })
     }
 }
 

@@ -18,9 +18,7 @@ pub use book::{
     Book, Key, Listed, MOST_FINISHED, MOST_LEAKS, MOST_LEAKS_OF_ONE, MOST_WAITING, MalformedKey, Recorded,
     is_id,
 };
-pub use entries::{
-    Evidence, Leak, LeftOut, OrderGiven, OrderName, Outcome, Probe, Step, Trial, TrialOutcome, Verdict,
-};
+pub use entries::{Evidence, Leak, LeftOut, OrderGiven, OrderName, Outcome, Probe, Step, Trial, Verdict};
 pub use report::{Outcomes, Report, ReportedPhone, Sums};
 
 use crate::breaker::{Generation, IncidentStart, Shown, Transition};

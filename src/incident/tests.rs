@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::breaker::{Reason, Source, TransitionKind};
+use crate::breaker::{Reason, Source, TransitionKind, TrialOutcome};
 use crate::graph::ids::Wamid;
 
 const BEGIN: i64 = 1_777_629_600;

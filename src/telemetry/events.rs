@@ -6,11 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::labels::{
-    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
-    WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, Verdict, WebhookResult,
 };
 use super::metrics::Metrics;
-use crate::breaker::{Source, TransitionKind};
+use crate::breaker::{Source, TransitionKind, TrialOutcome};
 use crate::graph::ids::PhoneNumberId;
 
 /// An event.

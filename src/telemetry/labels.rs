@@ -1,6 +1,6 @@
 //! The values that labels can have. They are enums, so no request can invent a series.
 
-use crate::breaker::{Source, TransitionKind};
+use crate::breaker::{Source, TransitionKind, TrialOutcome};
 use crate::graph::error::{ACCOUNT_LOCKED, POLICY_BLOCK};
 use crate::graph::health::{Health, Unknown};
 
@@ -157,24 +157,6 @@ impl From<&Health> for ProbeOutcome {
 }
 
 label! {
-    /// How a trial ended.
-    TrialOutcome = "outcome" {
-        /// Its `sent`, `delivered` or `read` came.
-        Confirmed = "confirmed",
-        /// Taken for confirmed: it was accepted, and no webhook ever comes here.
-        Unheard = "unheard",
-        /// It failed with 131031 or 368.
-        Locked = "locked",
-        /// It failed with another code, which proves nothing.
-        OtherError = "other_error",
-        /// Nobody waited for its answer, or there was none.
-        Abandoned = "abandoned",
-        /// Accepted, but its lease was over before a status came.
-        TimedOut = "timed_out",
-    }
-}
-
-label! {
     /// What became of a call that carries a PIN.
     PinOutcome = "outcome" {
         /// It went on to Meta.
@@ -254,3 +236,4 @@ macro_rules! label_of_the_breaker {
 
 label_of_the_breaker!(TransitionKind = "transition");
 label_of_the_breaker!(Source = "source");
+label_of_the_breaker!(TrialOutcome = "outcome");

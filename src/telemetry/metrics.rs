@@ -8,10 +8,9 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use super::codes;
 use super::families::{Counters, counter, gauge, histogram, opts, register};
 use super::labels::{
-    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict,
-    WebhookResult,
+    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, Verdict, WebhookResult,
 };
-use crate::breaker::{Source, TransitionKind};
+use crate::breaker::{Source, TransitionKind, TrialOutcome};
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;

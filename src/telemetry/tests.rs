@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::events::*;
 use super::labels::*;
 use super::*;
-use crate::breaker::{Source, TransitionKind};
+use crate::breaker::{Source, TransitionKind, TrialOutcome};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::PhoneNumberId;
 

@@ -12,16 +12,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use sendfuse::admin::{self, Access, Admin, Control};
-use sendfuse::breaker::{Generation, IncidentStart, Reason, Source};
+use sendfuse::breaker::{Generation, IncidentStart, Reason, Source, TrialOutcome};
 use sendfuse::breakers::{
     BreakerView, ConditionView, Filter, GenerationMismatch, Order, OrderKind, OverrideView, PinOrder,
     ProbeOrder, ReasonView,
 };
 use sendfuse::graph::health::{Entity, Health, HealthError, Unknown};
 use sendfuse::graph::ids::{PhoneNumberId, Wamid};
-use sendfuse::incident::{
-    Book, Evidence, Incident, Key, Leak, Outcomes, Report, Summary, Sums, Trial, TrialOutcome,
-};
+use sendfuse::incident::{Book, Evidence, Incident, Key, Leak, Outcomes, Report, Summary, Sums, Trial};
 use sendfuse::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;

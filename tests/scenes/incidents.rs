@@ -3,11 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sendfuse::breaker::{Shown, Source, TransitionKind};
+use sendfuse::breaker::{Shown, Source, TransitionKind, TrialOutcome};
 use sendfuse::breakers::{OrderKind, ProbeOrder};
-use sendfuse::incident::{
-    Incident, KEPT_AT_EACH_END, MOST_FINISHED, OrderName, Outcome, TrialOutcome, Verdict,
-};
+use sendfuse::incident::{Incident, KEPT_AT_EACH_END, MOST_FINISHED, OrderName, Outcome, Verdict};
 use sendfuse::simulator::{Health, Profile};
 use sendfuse::store::Table;
 use serde_json::{Value, json};

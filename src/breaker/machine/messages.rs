@@ -2,7 +2,7 @@
 
 use super::super::evidence::{About, Reason, Source};
 use super::super::state::{Accepted, Breaker, Delivered, Early, Generation, Lease, Lock, State, Strikes};
-use super::super::{Applied, Context, Note};
+use super::super::{Applied, Context, Note, TrialOutcome};
 use super::WAITING;
 use crate::graph::ids::WamidKey;
 
@@ -45,7 +45,7 @@ impl Breaker {
                 let is_trials = half.trial_of(&about).is_some();
                 if refutes || is_trials || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
                     if half.is_trial(&about) {
-                        out.notes.push(Note::TrialLocked);
+                        out.notes.push(Note::Trial(TrialOutcome::Locked));
                     }
                     self.reopen(reason, cx, out);
                 } else if !half.keep_early(&about, Early::Lock(reason)) {
@@ -75,7 +75,7 @@ impl Breaker {
             }
             State::HalfOpen(half) => {
                 if half.is_trials_message(&about, sent) {
-                    out.notes.push(Note::TrialConfirmed);
+                    out.notes.push(Note::Trial(TrialOutcome::Confirmed));
                     half.forget_trial(about.key());
                     half.counted.extend(about.key());
                     half.lock.delivered_against_health("a trial's message was delivered", cx);
@@ -121,7 +121,8 @@ impl Breaker {
         let State::HalfOpen(half) = &mut self.state else { return };
         if half.trial.is_some_and(|trial| trial.lease == lease) {
             half.trial = None;
-            out.notes.push(if abandoned { Note::TrialAbandoned } else { Note::TrialOther });
+            let outcome = if abandoned { TrialOutcome::Abandoned } else { TrialOutcome::OtherError };
+            out.notes.push(Note::Trial(outcome));
         }
     }
 
@@ -131,7 +132,7 @@ impl Breaker {
         let lease = half.trial_of(about);
         if lease.is_some() && half.trial.is_some_and(|trial| Some(trial.lease) == lease) {
             half.trial = None;
-            out.notes.push(Note::TrialOther);
+            out.notes.push(Note::Trial(TrialOutcome::OtherError));
         }
     }
 }

@@ -47,7 +47,7 @@ fn a_trial_ends_though_the_clock_went_back() {
     scene.begins_trial();
     scene.later(-HOUR);
     assert_eq!(scene.due(), scene.dated(0));
-    assert_eq!(scene.apply(Event::Tick).notes, [Note::TrialTimedOut]);
+    assert_eq!(scene.apply(Event::Tick).notes, [Note::Trial(TrialOutcome::TimedOut)]);
     assert_eq!(scene.admit(), Admission::Trial);
 }
 

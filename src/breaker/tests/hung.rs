@@ -7,7 +7,7 @@ fn two_under_way() -> (Scene, Lease, Lease) {
     let mut scene = scene();
     scene.half_open();
     let first = scene.begins_trial();
-    assert_eq!(scene.later(120).apply(Event::Tick).notes, [Note::TrialTimedOut]);
+    assert_eq!(scene.later(120).apply(Event::Tick).notes, [Note::Trial(TrialOutcome::TimedOut)]);
     let second = scene.begins_trial();
     (scene, first, second)
 }
@@ -57,7 +57,7 @@ fn a_delivery_of_a_hung_trial_is_one_of_those_to_close_and_leaves_the_permit_of_
     let (mut scene, hung, current) = two_under_way();
     scene.policy.trials_to_close = 2;
     scene.accepted(hung, scene.generation(), &["a"]);
-    assert_eq!(scene.proof(scene.sends("a")).notes, [Note::TrialConfirmed]);
+    assert_eq!(scene.proof(scene.sends("a")).notes, [Note::Trial(TrialOutcome::Confirmed)]);
     assert_eq!((scene.shown(), scene.admit()), (Shown::HalfOpen, Admission::Reject));
     scene.accepted(current, scene.generation(), &["b"]);
     assert_eq!(kinds(&scene.proof(scene.sends("b"))), [TransitionKind::Close]);

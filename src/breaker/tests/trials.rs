@@ -35,7 +35,10 @@ fn a_trials_delivery_closes() {
     let applied = scene.proof(about);
     let [step] = &applied.transitions[..] else { panic!("{applied:?}") };
     assert_eq!((step.kind, step.from, step.to), (TransitionKind::Close, Shown::HalfOpen, Shown::Closed));
-    assert_eq!((applied.notes, scene.admit()), (vec![Note::TrialConfirmed], Admission::Forward));
+    assert_eq!(
+        (applied.notes, scene.admit()),
+        (vec![Note::Trial(TrialOutcome::Confirmed)], Admission::Forward)
+    );
 }
 
 #[test]
@@ -61,7 +64,7 @@ fn trials_to_close_counts_trials_and_not_what_is_said_of_them() {
     let mut scene = scene_with(|policy| policy.trials_to_close = 2);
     scene.half_open();
     let first = scene.trial("t");
-    assert_eq!(scene.proof(first).notes, [Note::TrialConfirmed]);
+    assert_eq!(scene.proof(first).notes, [Note::Trial(TrialOutcome::Confirmed)]);
     for _ in ["delivered", "read"] {
         assert!(scene.proof(first).notes.is_empty());
         assert_eq!(scene.shown(), Shown::HalfOpen);
@@ -96,7 +99,7 @@ fn a_locked_trial_reopens_by_its_answer_and_by_its_status() {
         };
         let applied = scene.lock(about);
         assert_eq!(kinds(&applied), [TransitionKind::Reopen]);
-        assert_eq!(applied.notes, [Note::TrialLocked]);
+        assert_eq!(applied.notes, [Note::Trial(TrialOutcome::Locked)]);
         assert_eq!((scene.admit(), scene.generation()), (Admission::Reject, Generation(3)));
         assert!(scene.proof(about).transitions.is_empty(), "its delivery says nothing any more");
         assert!(scene.lock(about).transitions.is_empty());
@@ -114,7 +117,9 @@ fn newer_evidence_than_half_open_reopens_though_it_is_no_trials() {
 
 #[test]
 fn a_trial_that_ends_otherwise_frees_its_permit_and_proves_nothing() {
-    for (abandoned, note) in [(false, Note::TrialOther), (true, Note::TrialAbandoned)] {
+    for (abandoned, note) in
+        [(false, Note::Trial(TrialOutcome::OtherError)), (true, Note::Trial(TrialOutcome::Abandoned))]
+    {
         let mut scene = scene();
         scene.half_open();
         let lease = scene.begins_trial();
@@ -135,7 +140,7 @@ fn a_hung_trial_loses_its_permit_and_may_still_prove_something() {
     let (lease, about) = (scene.begins_trial(), scene.sends("t"));
     assert_eq!(scene.due(), scene.dated(120_000));
     assert!(scene.later(119).apply(Event::Tick).notes.is_empty());
-    assert_eq!(scene.later(1).apply(Event::Tick).notes, [Note::TrialTimedOut]);
+    assert_eq!(scene.later(1).apply(Event::Tick).notes, [Note::Trial(TrialOutcome::TimedOut)]);
     let next = scene.begins_trial();
     scene.accepted(lease, scene.generation(), &["t"]);
     assert_eq!(scene.admit(), Admission::Reject, "the next trial keeps its permit");
@@ -170,7 +175,10 @@ fn without_webhooks_a_grace_without_failure_closes() {
     assert_eq!(kinds(&failing.lock(about)), [TransitionKind::Reopen], "a failure within the grace");
     scene.millis += 1;
     let applied = scene.apply(Event::Tick);
-    assert_eq!((kinds(&applied), applied.notes), (vec![TransitionKind::Close], vec![Note::TrialUnheard]));
+    assert_eq!(
+        (kinds(&applied), applied.notes),
+        (vec![TransitionKind::Close], vec![Note::Trial(TrialOutcome::Unheard)])
+    );
     assert_eq!(applied.transitions[0].source, Source::Timer);
 }
 
@@ -181,7 +189,7 @@ fn without_webhooks_a_trial_that_was_not_accepted_proves_nothing() {
     scene.half_open();
     scene.begins_trial();
     assert!(scene.later(60).apply(Event::Tick).notes.is_empty());
-    assert_eq!(scene.later(60).apply(Event::Tick).notes, [Note::TrialTimedOut]);
+    assert_eq!(scene.later(60).apply(Event::Tick).notes, [Note::Trial(TrialOutcome::TimedOut)]);
     assert_eq!(scene.shown(), Shown::HalfOpen);
 }
 
@@ -196,7 +204,7 @@ fn where_webhooks_come_or_the_policy_holds_silence_closes_nothing() {
         for name in ["t", "u", "v"] {
             scene.trial(name);
             assert!(scene.later(119).apply(Event::Tick).notes.is_empty());
-            assert_eq!(scene.later(1).apply(Event::Tick).notes, [Note::TrialTimedOut]);
+            assert_eq!(scene.later(1).apply(Event::Tick).notes, [Note::Trial(TrialOutcome::TimedOut)]);
         }
         assert_eq!(scene.shown(), Shown::HalfOpen, "{heard} {no_webhooks:?}");
     }
@@ -208,7 +216,7 @@ fn an_unheard_trial_counts_once_though_a_webhook_comes_after_all() {
     scene.heard = false;
     scene.half_open();
     let about = scene.trial("t");
-    assert_eq!(scene.later(60).apply(Event::Tick).notes, [Note::TrialUnheard]);
+    assert_eq!(scene.later(60).apply(Event::Tick).notes, [Note::Trial(TrialOutcome::Unheard)]);
     scene.heard = true;
     scene.proof(about);
     assert_eq!(scene.shown(), Shown::HalfOpen);
@@ -287,7 +295,7 @@ fn a_trial_that_fails_with_another_code_makes_way_for_the_next_and_may_still_be_
     scene.half_open();
     let about = scene.trial("t");
     assert_eq!(scene.admit(), Admission::Reject);
-    assert_eq!(scene.apply(Event::Failed { about }).notes, [Note::TrialOther]);
+    assert_eq!(scene.apply(Event::Failed { about }).notes, [Note::Trial(TrialOutcome::OtherError)]);
     let next = scene.trial("u");
     assert_eq!(scene.apply(Event::Failed { about }).notes, [], "once");
     assert_eq!(scene.admit(), Admission::Reject, "and it frees no permit but its own");

@@ -12,6 +12,7 @@ pub(super) struct Post<'a> {
     /// The process that hears it: what another one knew is forgotten.
     pub(super) process: u64,
     pub(super) skew: Duration,
+    pub(super) now: i64,
 }
 
 impl<'a> Post<'a> {

@@ -166,7 +166,8 @@ impl Run {
         for (phone, before) in before.into_iter().enumerate() {
             let news = news.iter().map(|n| &self.meta.news[*n]).filter(|news| news.phone == phone);
             let (news, skew) = (news.collect(), self.house.skew());
-            let post = Post { news, sends: &self.sends, process: self.house.process, skew };
+            let (process, now) = (self.house.process, self.house.now());
+            let post = Post { news, sends: &self.sends, process, skew, now };
             let certain = self.witnesses[phone].posted(&post, before, self.house.stands(phone));
             late = late.zip(certain).map(|(all, more)| all + more);
         }

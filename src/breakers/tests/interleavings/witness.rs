@@ -1,7 +1,7 @@
 //! What one phone's breaker may do and must do, judged without the program's own means: by the order in which things really
 //! happened, and, where a message is unknown to the program, by Meta's date.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::expect::Expect;
@@ -11,6 +11,9 @@ use super::post::Post;
 use crate::breaker::{NoWebhooks, OverrideOrder, Policy};
 use crate::graph::health::Health;
 use crate::graph::webhook::StatusKind;
+
+/// So long the program keeps a failure whose send it does not know, in milliseconds.
+const WHILE: i64 = 300_000;
 
 /// One send that was let out.
 #[derive(Clone, Debug)]
@@ -71,8 +74,8 @@ pub(super) struct Witness {
     /// Messages of which 131031 was said to this process: surely in this incident, or perhaps before it.
     failed: HashSet<String>,
     perhaps_failed: HashSet<String>,
-    /// Messages of which this process was told 131031.
-    told: HashSet<String>,
+    /// Messages of which this process was told 131031, and when; what is told again is not kept for longer.
+    told: HashMap<String, i64>,
     /// Good and bad news that overtook the answer of a trial of this half-open.
     early: Vec<(String, bool)>,
     /// Whether a message accepted since it opened was delivered.
@@ -94,7 +97,7 @@ impl Witness {
             failed,
             perhaps_failed,
             early,
-            told: HashSet::new(),
+            told: HashMap::new(),
             delivered: false,
             backs_off: false,
         }
@@ -155,13 +158,22 @@ impl Witness {
         let kept = now - sent.at < millis(self.policy.trial_timeout);
         let early =
             |good| is_trial && self.early.iter().any(|(of, is)| *is == good && sent.wamids.contains(of));
-        let overtaken = sent.wamids.iter().any(|wamid| self.told.contains(wamid));
+        let is_kept = |wamid| self.told.get(wamid).is_some_and(|told| now - told < WHILE);
+        let overtaken = sent.wamids.iter().any(is_kept);
         let is_news = self.fence.is_none_or(|fence| sent.place > fence.place);
         let expect = match (early(false), early(true)) {
             _ if before.beneath == Beneath::Closed => match overtaken && is_news {
                 true => Expect::Must(Beneath::Open),
                 false => Expect::Nothing,
             },
+            // Let out beneath a bypass: no trial, and newer than half-open all the same.
+            _ if before.beneath == Beneath::HalfOpen
+                && !is_trial
+                && overtaken
+                && sent.place > self.entered.place =>
+            {
+                Expect::Must(Beneath::Open)
+            }
             (true, _) if kept => Expect::Must(Beneath::Open),
             (true, _) => Expect::Any(Beneath::Open, Beneath::Closed),
             (false, true) if kept && self.policy.trials_to_close == 1 => Expect::Must(Beneath::Closed),
@@ -185,7 +197,7 @@ impl Witness {
         let fresh = |news| post.is_newer(news, self.entered);
         self.delivered |= before.beneath == Beneath::Open && post.good().any(fresh);
         self.heard |= post.news.iter().any(|news| news.wamid.is_some());
-        self.note(&post.news, before);
+        self.note(&post.news, post.now, before);
         let late = post.locks().count() as u64;
         (late == 0 || (before.beneath, expect) == (Beneath::Closed, Expect::Nothing)).then_some(late)
     }
@@ -255,11 +267,12 @@ impl Witness {
         })
     }
 
-    fn note(&mut self, news: &[&News], before: Stand) {
+    fn note(&mut self, news: &[&News], now: i64, before: Stand) {
         for news in news {
             let Some(wamid) = &news.wamid else { continue };
             if news.is_lock {
-                self.told.insert(wamid.clone());
+                let told = self.told.entry(wamid.clone()).or_insert(now);
+                *told = if now - *told < WHILE { *told } else { now };
             }
             if news.is_lock && before.beneath == Beneath::Closed {
                 self.perhaps_failed.insert(wamid.clone());
