@@ -92,6 +92,16 @@ impl<'de, M: MapAccess<'de>> Value<'_, M> {
         Ok(text(self.0.next_value::<&'de RawValue>()?.get()))
     }
 
+    /// A text, or a list of texts. What is neither counts as an empty text: it is there, and says nothing.
+    pub(super) fn texts(self) -> Result<Vec<Cow<'de, str>>, M::Error> {
+        let raw = self.0.next_value::<&'de RawValue>()?.get();
+        let list = serde_json::from_str::<Vec<&'de RawValue>>(raw);
+        Ok(match list {
+            Ok(list) => list.iter().map(|element| text(element.get()).unwrap_or_default()).collect(),
+            Err(_) => vec![text(raw).unwrap_or_default()],
+        })
+    }
+
     /// A whole number, also as text (`"131031"`) or with a fraction of zero (`131031.0`).
     pub(super) fn integer(self) -> Result<Option<i64>, M::Error> {
         Ok(integer(self.0.next_value::<&'de RawValue>()?.get()))

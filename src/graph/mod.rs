@@ -1,6 +1,7 @@
 //! What Meta says: bytes in, values out. Nothing here waits, locks, reads a clock or decides.
 
 pub mod answer;
+pub mod class;
 pub mod error;
 pub mod health;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Webhook bodies: every entry, change, status and error in them.
 
+mod account;
 mod reading;
 #[cfg(test)]
 mod tests;
 
+use super::class::Class;
 use super::ids::{PhoneNumberId, WabaId};
 use crate::time::Timestamp;
 
@@ -16,7 +18,57 @@ pub enum Fact {
     Status(Status),
     /// An error without a message (`value.errors[]`).
     Error(ErrorFact),
+    /// An account event.
+    Account(Account),
 }
+
+/// An account event that says something about sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whom it is about.
+    pub waba: WabaId,
+    /// `entry[].time`: when it was.
+    pub at: Option<Timestamp>,
+    /// What it says.
+    pub news: AccountNews,
+}
+
+/// What an account event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountNews {
+    /// `DISABLED_UPDATE`, `DISABLE`
+    Disabled,
+    /// `DISABLED_UPDATE`, `REINSTATE`
+    Reinstated,
+    /// `ACCOUNT_RESTRICTION`: these restrictions of messages hold, and no others. Empty: none does.
+    Restricted(Vec<Restriction>),
+    /// `ACCOUNT_DELETED`
+    Deleted,
+    /// `ACCOUNT_OFFBOARDED`
+    Offboarded,
+    /// `ACCOUNT_RECONNECTED`
+    Reconnected,
+    /// `account_review_update`, `REJECTED`
+    ReviewRejected,
+    /// `account_review_update`, `APPROVED`
+    ReviewApproved,
+    /// Something to come or to look at, in Meta's words. Nothing is stopped by it.
+    Warning(String),
+    /// An event that can mean two things, or has lost its contents.
+    Unreadable,
+}
+
+/// A restriction of one kind of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restriction {
+    /// Which.
+    pub class: Class,
+    /// Until when, where Meta says so.
+    pub until: Option<Timestamp>,
+}
+
+/// The most bytes of a sentence that are kept.
+const MAX_SENTENCE: usize = 1024;
 
 /// An element of `value.statuses[]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
