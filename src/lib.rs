@@ -7,6 +7,7 @@
 //! **Floor 0, facts and decisions**: values in, values out. No lock, clock, randomness or I/O.
 //! - [`graph`]: what Meta says. Bytes become ids, routes, answers, errors, health, facts of webhooks.
 //! - [`breaker`]: what we decide. (state, event, now) → (state, transitions); its page has the diagram and the invariants.
+//! - [`incident`]: what is kept of a lock from trip to close, leaks included; and what observe mode has seen.
 //! - [`time`]: a point in time.
 //!
 //! **Floor 1, memory**: the locks and atomics around the breakers. Never awaits.
@@ -42,6 +43,7 @@ pub mod config;
 pub mod demo;
 pub mod error;
 pub mod graph;
+pub mod incident;
 pub mod prober;
 pub mod registry;
 pub mod server;

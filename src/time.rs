@@ -62,9 +62,83 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Serde as RFC 3339 in UTC: as it is shown, with milliseconds where there are any, so that nothing is lost on the way back.
+pub mod rfc3339 {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::{LAST_SECOND, Timestamp};
+
+    /// Writes `2026-05-01T10:00:00Z` or `2026-05-01T10:00:00.250Z`. Times that have no such form become the nearest that has.
+    pub fn serialize<S: Serializer>(at: &Timestamp, to: S) -> Result<S::Ok, S::Error> {
+        match at.millis() % 1000 {
+            0 => to.collect_str(at),
+            _ => {
+                let millis = u64::try_from(at.millis()).unwrap_or(0).min(LAST_SECOND * 1000);
+                to.collect_str(&humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)))
+            }
+        }
+    }
+
+    /// Reads what [`serialize`] writes.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Timestamp, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(from)?;
+        humantime::parse_rfc3339(&text).map(Timestamp::from).map_err(D::Error::custom)
+    }
+
+    /// The same for a time that may be missing: then it is null.
+    pub mod option {
+        use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+        use super::Timestamp;
+
+        #[derive(Serialize, Deserialize)]
+        #[serde(transparent)]
+        struct Written(#[serde(with = "super")] Timestamp);
+
+        /// As the one without an option, or null.
+        pub fn serialize<S: Serializer>(at: &Option<Timestamp>, to: S) -> Result<S::Ok, S::Error> {
+            at.map(Written).serialize(to)
+        }
+
+        /// Reads what [`serialize`] writes.
+        pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+            Ok(Option::<Written>::deserialize(from)?.map(|written| written.0))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rfc_3339_and_back_loses_nothing() {
+        #[derive(Serialize, Deserialize)]
+        struct Both(
+            #[serde(with = "rfc3339")] Timestamp,
+            #[serde(with = "rfc3339::option")] Option<Timestamp>,
+        );
+        for (millis, text) in [
+            (1_777_629_600_000, "\"2026-05-01T10:00:00Z\""),
+            (1_777_629_600_250, "\"2026-05-01T10:00:00.250Z\""),
+            (0, "\"1970-01-01T00:00:00Z\""),
+        ] {
+            let at = Timestamp::from_millis(millis);
+            for (option, written) in [(Some(at), text), (None, "null")] {
+                let json = serde_json::to_string(&Both(at, option)).unwrap();
+                assert_eq!(json, format!("[{text},{written}]"));
+                let Both(one, two) = serde_json::from_str(&json).unwrap();
+                assert_eq!((one, two), (at, option));
+            }
+        }
+        for absurd in [i64::MIN, -1, i64::MAX] {
+            assert!(serde_json::to_string(&Both(Timestamp::from_millis(absurd), None)).is_ok());
+        }
+        assert!(serde_json::from_str::<Both>("[\"yesterday\",null]").is_err());
+    }
 
     #[test]
     fn is_shown_as_rfc_3339_in_utc() {

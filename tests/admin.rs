@@ -3,3 +3,4 @@
 mod api;
 mod commands;
 mod fake;
+mod incidents;

@@ -5,6 +5,7 @@ mod commands;
 mod containment;
 mod crowds;
 mod durability;
+mod leaks;
 mod protocols;
 mod reload;
 mod rig;

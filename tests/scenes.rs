@@ -4,18 +4,22 @@
 //! memory, and a paused clock jumps to whatever is due next.
 
 mod harness;
+mod kept;
 mod messages;
 
 mod containment;
 mod deaf;
 mod half_open;
 mod hangup;
+mod incidents;
 mod late_news;
+mod leaks;
 mod metrics;
 mod orders;
 mod precision;
 mod probes;
 mod rejection;
+mod report;
 mod timelines;
 mod trips;
 mod trouble;

@@ -169,6 +169,40 @@ fn a_store_of_a_newer_version_is_refused() {
     assert!(error.contains("newer sendfuse (format 2") && error.contains(FILE_NAME), "{error}");
 }
 
+/// The first version had breakers and phones only.
+#[tokio::test]
+async fn a_store_of_the_first_version_opens_and_grows() {
+    let later = [Table::Incidents, Table::Leaks, Table::Observed];
+    let delete = |dir: &Path, names: &[&str]| {
+        let database = Database::open(dir.join(FILE_NAME)).unwrap();
+        let transaction = database.begin_write().unwrap();
+        for name in names {
+            assert!(transaction.delete_table(TableDefinition::<&str, &[u8]>::new(name)).unwrap());
+        }
+        transaction.commit().unwrap();
+    };
+    let dir = TempDir::new().unwrap();
+    let store = open(dir.path());
+    store.put(Table::Breakers, "phone/1".into(), Some(vec![1])).await.unwrap().unwrap();
+    drop(store);
+    delete(dir.path(), &["incidents", "leaks", "observed"]);
+    let store = open(dir.path());
+    assert_eq!(store.load(Table::Breakers).unwrap(), [("phone/1".to_owned(), vec![1])]);
+    for table in later {
+        assert_eq!(store.load(table).unwrap(), []);
+        store.put(table, "x".into(), Some(vec![2])).await.unwrap().unwrap();
+    }
+    drop(store);
+    let store = open(dir.path());
+    for table in later {
+        assert_eq!(store.load(table).unwrap(), [("x".to_owned(), vec![2])]);
+    }
+    drop(store);
+    // What was always there is missed.
+    delete(dir.path(), &["breakers"]);
+    assert!(fails(dir.path()).contains("damaged"));
+}
+
 #[test]
 fn a_crash_while_the_store_is_made_is_no_damage() {
     let dir = TempDir::new().unwrap();

@@ -13,10 +13,11 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("time", &[]),
     ("graph", &["time"]),
     ("breaker", &["graph", "time"]),
+    ("incident", &["breaker", "graph", "time"]),
     // Floor 1: memory.
     ("registry", &["breaker", "graph", "time"]),
     // Floor 2: one handle, and the stack.
-    ("breakers", &["registry", "breaker", "store", "telemetry", "graph", "clock", "time"]),
+    ("breakers", &["registry", "incident", "breaker", "store", "telemetry", "graph", "clock", "time"]),
     (
         "stack",
         &[
@@ -70,6 +71,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "breakers",
             "breaker",
+            "incident",
             "graph",
             "telemetry",
             "error",
@@ -137,7 +139,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 ];
 
 /// The modules of floor 0.
-const FLOOR_0: [&str; 3] = ["time", "graph", "breaker"];
+const FLOOR_0: [&str; 4] = ["time", "graph", "breaker", "incident"];
 
 /// What floor 0 has nothing to do with.
 const NOT_ON_FLOOR_0: [&str; 15] = [

@@ -31,18 +31,18 @@ const PHONES: u64 = 1_000;
 /// The first of them; 15 digits, as Meta's are.
 const FIRST_PHONE: u64 = 106_540_352_242_000;
 /// What a send's body looks like: 250 bytes.
-const BODY: &str = concat!(
+pub(crate) const BODY: &str = concat!(
     r#"{"messaging_product":"whatsapp","recipient_type":"individual","to":"+16505551234","type":"text","#,
     r#""text":{"preview_url":false,"body":"Your parcel has left our warehouse and will be with you tomorrow "#,
     r#"between 9 and 12. Reply STOP to end these messages"}}"#
 );
 /// Of the length of a system user's token.
-const TOKEN: &str = concat!(
+pub(crate) const TOKEN: &str = concat!(
     "Bearer EAAJBload0tests0token0000000000000000000000000000000000000000000000000000000000000000000000000000",
     "0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
 );
 /// An answer that takes longer is an error.
-const DEADLINE: Duration = Duration::from_secs(10);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(10);
 
 /// Where the load goes.
 #[derive(Clone)]

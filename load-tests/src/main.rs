@@ -1,6 +1,9 @@
-//! Benchmarks of sendfuse beside other proxies, in one run: same origin, same load, interleaved rounds.
+//! Benchmarks of sendfuse beside other proxies.
 //!
-//! `cargo run --release -p load-tests` prints one markdown table. The proxy under test has one core for itself, the
+//! `cargo run --release -p load-tests -- containment` measures what a lock lets through, see [`containment`].
+//!
+//! `cargo run --release -p load-tests` measures the ordinary path, in one run: same origin, same load, interleaved
+//! rounds. It prints one markdown table. The proxy under test has one core for itself, the
 //! origin and the load share the other. Absolute figures wander from hour to hour with the machine; only the ratios
 //! of one run mean something, and of them the CPU seconds per 100,000 requests are the steadiest.
 #![allow(
@@ -9,11 +12,13 @@
     reason = "a command-line tool: the report is its output"
 )]
 
+mod containment;
 mod load;
 mod measure;
 mod memory;
 mod origin;
 mod peers;
+mod process;
 mod report;
 
 use std::io::BufRead;
@@ -56,10 +61,10 @@ struct Arguments {
     #[arg(long, default_value_t = 5)]
     seconds: u64,
     /// The sendfuse binary; without it, it is built.
-    #[arg(long)]
+    #[arg(long, global = true)]
     sendfuse: Option<PathBuf>,
-    /// One short round that is never rejected: shows that the benchmark works, not how fast anything is.
-    #[arg(long)]
+    /// A short run that is never rejected: shows that the benchmark works, not how good anything is.
+    #[arg(long, global = true)]
     quick: bool,
 }
 
@@ -74,6 +79,8 @@ enum Part {
         #[arg(long)]
         ca_out: PathBuf,
     },
+    /// What reaches Meta after a lock: with sendfuse, with no proxy, with HAProxy as a breaker.
+    Containment(containment::Arguments),
     /// The memory of accepted sends: a day at 1,000 a second. Fails beyond 100 MB.
     Memory,
 }
@@ -109,6 +116,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Some(Part::Origin { delay_ms, ca_out }) => serve_origin(Duration::from_millis(*delay_ms), ca_out),
+        Some(Part::Containment(part)) => {
+            containment::run(part, arguments.sendfuse.as_deref(), arguments.quick)
+        }
         Some(Part::Memory) => memory::run(),
         None => benchmark(&arguments),
     };
@@ -150,7 +160,7 @@ fn benchmark(arguments: &Arguments) -> Result<()> {
     };
     let binary = match &arguments.sendfuse {
         Some(path) => path.clone(),
-        None => peers::build_sendfuse()?,
+        None => process::build_sendfuse()?,
     };
     // Before anything is started: what this process starts inherits its core.
     let pinned = pin_self();

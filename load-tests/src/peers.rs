@@ -1,19 +1,17 @@
 //! The proxies that are measured: how each is found, configured as its own expert would, started and stopped.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::Result;
 use crate::origin::Scheme;
+use crate::process::{Process, fetched, free_ports};
 
 /// The peer that every ratio is taken against.
 pub(crate) const NGINX: &str = "nginx";
-/// How long a proxy may take until it accepts connections.
-const START_DEADLINE: Duration = Duration::from_secs(10);
 
 /// One column of the comparison.
 pub(crate) struct Peer {
@@ -35,8 +33,7 @@ impl Peer {
 
     /// nginx, if it is installed or the tests have fetched it.
     pub(crate) fn nginx() -> Option<Self> {
-        let fetched = workspace().join("target/test-tools/debian/usr/sbin/nginx");
-        ["nginx".into(), PathBuf::from("/usr/sbin/nginx"), fetched].into_iter().find_map(|binary| {
+        ["nginx".into(), PathBuf::from("/usr/sbin/nginx"), fetched("nginx")].into_iter().find_map(|binary| {
             // It prints its version to stderr.
             let output = Command::new(&binary).arg("-v").output().ok()?;
             let version = String::from_utf8_lossy(&output.stderr).trim().replace("nginx version: ", "");
@@ -97,29 +94,7 @@ impl Peer {
                 (binary, arguments, listen)
             }
         };
-        let mut command = match core {
-            // `taskset` becomes the program: the process id stays.
-            Some(core) => {
-                let mut command = Command::new("taskset");
-                command.args(["-c", core]).arg(binary);
-                command
-            }
-            None => Command::new(binary),
-        };
-        let output = directory.path().join("output.log");
-        let log = std::fs::File::create(&output)?;
-        let child = command
-            .args(arguments)
-            .current_dir(directory.path())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let mut process = Process { child, _directory: directory };
-        wait_until_it_accepts(&mut process, listen).map_err(|reason| {
-            let output = std::fs::read_to_string(&output).unwrap_or_default();
-            format!("{} did not start ({reason}): {output}", self.name())
-        })?;
+        let process = Process::start(binary, &arguments, directory, listen, core)?;
         Ok(Running { address: listen, process: Some(process) })
     }
 }
@@ -138,64 +113,8 @@ impl Running {
 
     /// The proxy's process; none if there is no proxy.
     pub(crate) fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.child.id())
+        self.process.as_ref().map(Process::id)
     }
-}
-
-struct Process {
-    child: Child,
-    /// Its configuration and temporary files, removed with it.
-    _directory: TempDir,
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Ok(None) = self.child.try_wait() {
-            // TERM, not KILL: nginx's master has a worker to take along.
-            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-fn wait_until_it_accepts(process: &mut Process, address: SocketAddr) -> Result<()> {
-    let deadline = Instant::now() + START_DEADLINE;
-    while TcpStream::connect(address).is_err() {
-        if let Some(status) = process.child.try_wait()? {
-            return Err(status.to_string().into());
-        }
-        if Instant::now() > deadline {
-            return Err("it accepts no connection".into());
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
-}
-
-/// Ports that are free now, all different.
-fn free_ports<const N: usize>() -> Result<[SocketAddr; N]> {
-    let listeners = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<std::io::Result<Vec<_>>>()?;
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<std::io::Result<Vec<_>>>()?;
-    addresses.try_into().map_err(|_| "no free ports".into())
-}
-
-/// Builds sendfuse as it is shipped, and says where it is.
-pub(crate) fn build_sendfuse() -> Result<PathBuf> {
-    let status = Command::new("cargo")
-        .args(["build", "--release", "--quiet", "--package", "sendfuse", "--bin", "sendfuse"])
-        .current_dir(workspace())
-        .status()?;
-    if !status.success() {
-        return Err("sendfuse does not build".into());
-    }
-    let target =
-        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
-    Ok(target.join("release/sendfuse"))
-}
-
-fn workspace() -> &'static Path {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().unwrap_or(here)
 }
 
 /// A plain reverse proxy as tuned for throughput: one worker for its one core, an upstream pool that is never short,

@@ -82,7 +82,8 @@ fn figure(pairs: &[(&Sample, Option<&Sample>)], of: fn(&Sample) -> Option<f64>) 
     Some(Figure { value, to_nginx: median(ratios.collect()) })
 }
 
-fn median(mut values: Vec<f64>) -> Option<f64> {
+/// None of nothing. Of an even number, halfway between the middle two.
+pub(crate) fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     let upper = *values.get(values.len() / 2)?;
     let lower = *values.get(values.len().saturating_sub(1) / 2)?;

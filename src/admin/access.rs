@@ -43,9 +43,12 @@ struct Window {
     wrong: u32,
 }
 
+/// What a caller may do. Handlers find it among the request's extensions.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Right {
+pub(super) enum Right {
+    /// Look.
     Read,
+    /// Give orders, and see recipients.
     Operate,
 }
 
@@ -64,16 +67,16 @@ impl Access {
         self.operate.is_some() || self.read.is_some()
     }
 
-    fn check(&self, headers: &HeaderMap, needed: Right) -> Result<(), Problem> {
+    fn check(&self, headers: &HeaderMap, needed: Right) -> Result<Right, Problem> {
         if !self.any_token() {
-            return Ok(());
+            return Ok(Right::Operate);
         }
         let Some(token) = bearer(headers) else {
             return Err(unauthorized("a bearer token is needed"));
         };
         match self.right_of(token) {
-            Some(Right::Operate) => Ok(()),
-            Some(Right::Read) if needed == Right::Read => Ok(()),
+            Some(Right::Operate) => Ok(Right::Operate),
+            Some(Right::Read) if needed == Right::Read => Ok(Right::Read),
             Some(Right::Read) => Err(Problem::new(
                 StatusCode::FORBIDDEN,
                 "the read token gives no orders; the operate token does",
@@ -132,10 +135,10 @@ fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a HeaderValue
     values.next().filter(|_| values.next().is_none())
 }
 
-/// Asks for the token that the request's method needs.
+/// Asks for the token that the request's method needs, and tells the handler what it is good for.
 pub(super) async fn ask_for_token(
     State(access): State<Arc<Access>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let needed = match *request.method() {
@@ -143,7 +146,10 @@ pub(super) async fn ask_for_token(
         _ => Right::Operate,
     };
     match access.check(request.headers(), needed) {
-        Ok(()) => next.run(request).await,
+        Ok(right) => {
+            request.extensions_mut().insert(right);
+            next.run(request).await
+        }
         Err(problem) => problem.into_response(),
     }
 }
@@ -154,7 +160,10 @@ pub(super) async fn ask_for_read_token_if_set(
     request: Request,
     next: Next,
 ) -> Response {
-    let allowed = if access.read.is_some() { access.check(request.headers(), Right::Read) } else { Ok(()) };
+    let allowed = match access.read {
+        Some(_) => access.check(request.headers(), Right::Read).map(drop),
+        None => Ok(()),
+    };
     match allowed {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
@@ -249,7 +258,10 @@ mod tests {
         let status = |token: &str| {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, HeaderValue::from_str(&format!("Bearer {token}")).unwrap());
-            access.check(&headers, Right::Operate).map_err(|problem| problem.into_response().status())
+            access
+                .check(&headers, Right::Operate)
+                .map(drop)
+                .map_err(|problem| problem.into_response().status())
         };
         for _ in 0..WRONG_TOKENS {
             assert_eq!(status("wrong"), Err(StatusCode::UNAUTHORIZED));

@@ -6,6 +6,7 @@ use crate::breaker::Generation;
 use crate::breakers::{BreakerView, Breakers, Filter, GenerationMismatch, Order, ProbeOrder};
 use crate::graph::health::Health;
 use crate::graph::ids::PhoneNumberId;
+use crate::incident::{Incident, Key, Report, Summary};
 
 /// Breakers to look at and to give orders to. The methods are those of [`Breakers`], and mean the same.
 pub trait Control: Clone + Send + Sync + 'static {
@@ -14,6 +15,20 @@ pub trait Control: Clone + Send + Sync + 'static {
 
     /// See [`Breakers::list`].
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool);
+
+    /// See [`Breakers::incidents`].
+    fn incidents(
+        &self,
+        after: Option<Key>,
+        phone: Option<PhoneNumberId>,
+        limit: usize,
+    ) -> (Vec<(Key, Summary)>, bool);
+
+    /// See [`Breakers::incident`].
+    fn incident(&self, id: &str) -> Option<Incident>;
+
+    /// See [`Breakers::report`].
+    fn report(&self) -> Report;
 
     /// See [`Breakers::order`]. Is run to its end, whether or not the operator still listens.
     fn order(
@@ -39,6 +54,23 @@ impl Control for Breakers {
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
         Self::list(self, filter)
+    }
+
+    fn incidents(
+        &self,
+        after: Option<Key>,
+        phone: Option<PhoneNumberId>,
+        limit: usize,
+    ) -> (Vec<(Key, Summary)>, bool) {
+        Self::incidents(self, after, phone, limit)
+    }
+
+    fn incident(&self, id: &str) -> Option<Incident> {
+        Self::incident(self, id)
+    }
+
+    fn report(&self) -> Report {
+        Self::report(self)
     }
 
     async fn order(

@@ -2,13 +2,14 @@
 //!
 //! [`router`] composes it. A request passes, from the outside in: `problem` (every error leaves as
 //! `application/problem+json`), a net for panics, `access` (whose `Host` and `Origin`; then the token), and its handler in
-//! `breakers`. What is behind the handlers is a seam, [`Control`], so that they are tested over real sockets without a
+//! `breakers` or `incidents`. What is behind the handlers is a seam, [`Control`], so that they are tested over real sockets without a
 //! breaker.
 
 mod access;
 mod breakers;
 mod control;
 mod etag;
+mod incidents;
 mod order;
 mod problem;
 mod query;
@@ -53,7 +54,10 @@ pub fn router<C: Control>(admin: Admin<C>) -> Router {
 
     let mut v1 = Router::new()
         .route("/breakers", get(breakers::list::<C>))
-        .route("/breakers/{phone}", get(breakers::one::<C>));
+        .route("/breakers/{phone}", get(breakers::one::<C>))
+        .route("/incidents", get(incidents::list::<C>))
+        .route("/incidents/{id}", get(incidents::one::<C>))
+        .route("/report", get(incidents::report::<C>));
     for action in Action::ALL {
         let handler = move |state, phone, request| breakers::order::<C>(action, state, phone, request);
         v1 = v1.route(&format!("/breakers/{{phone}}/{}", action.name()), post(handler));

@@ -1,15 +1,46 @@
-//! The query of `GET /v1/breakers`: which breakers, and from where on.
+//! The queries of lists: which items, and from where on.
 
 use url::form_urlencoded;
 
 use super::problem::Problem;
 use crate::breakers::{Filter, SHOWN_STATES};
 use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::incident::{Key, MalformedKey};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAX_LIMIT: usize = 1000;
 
-/// Reads the query. A key that is unknown, there twice, or without a good value is a bad request: a filter that is
+/// Which incidents.
+pub(super) struct IncidentFilter {
+    pub(super) after: Option<Key>,
+    pub(super) phone: Option<PhoneNumberId>,
+    pub(super) limit: usize,
+}
+
+/// Reads the query of `GET /v1/incidents`, as strictly as [`read`].
+pub(super) fn read_incidents(query: &str) -> Result<IncidentFilter, Problem> {
+    let (mut phone, mut cursor, mut limit) = (None, None, None);
+    for (key, value) in form_urlencoded::parse(query.as_bytes()) {
+        let again = match &*key {
+            "phone" => {
+                let bad = |rule| Problem::bad_request(format!("phone: {rule}"));
+                phone.replace(PhoneNumberId::parse(&*value).map_err(bad)?).is_some()
+            }
+            "cursor" => {
+                let bad = |_: MalformedKey| Problem::bad_request("cursor: not one that an earlier page gave");
+                cursor.replace(value.parse().map_err(bad)?).is_some()
+            }
+            "limit" => limit.replace(parse_limit(&value)?).is_some(),
+            _ => return Err(Problem::bad_request("the query takes phone, cursor and limit")),
+        };
+        if again {
+            return Err(Problem::bad_request(format!("{key} is there twice")));
+        }
+    }
+    Ok(IncidentFilter { after: cursor, phone, limit: limit.unwrap_or(DEFAULT_LIMIT) })
+}
+
+/// Reads the query of `GET /v1/breakers`. A key that is unknown, there twice, or without a good value is a bad request: a filter that is
 /// silently dropped would show breakers that were not asked for.
 pub(super) fn read(query: &str) -> Result<Filter, Problem> {
     let (mut state, mut waba, mut cursor, mut limit) = (None, None, None, None);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::backoff::{Jitter, wait};
 use super::evidence::{About, Reason, Source};
 use super::policy::{NoWebhooks, Policy};
@@ -146,7 +148,8 @@ pub struct Transition {
 }
 
 /// The kinds of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TransitionKind {
     /// closed → open
     Trip,

@@ -265,7 +265,8 @@ pub enum OverrideOrder {
 }
 
 /// A state as it is shown: an override hides what is beneath.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shown {
     /// Sends flow.
     Closed,

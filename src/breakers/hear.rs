@@ -1,76 +1,133 @@
 //! What webhooks say, turned into evidence.
 
+use super::journal::Word;
 use super::{Breakers, Settling};
 use crate::breaker::{About, Event, Reason, Source};
 use crate::graph::error::is_lock;
-use crate::graph::ids::{PhoneNumberId, WamidKey};
+use crate::graph::ids::{PhoneNumberId, Wamid, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
-use crate::telemetry::events::{HearingEvent, LeakEvent};
+use crate::incident::Leak;
+use crate::registry::Accepted;
+use crate::store::Commit;
+use crate::telemetry::events::HearingEvent;
+use crate::time::Timestamp;
 
 impl Breakers {
-    /// Takes in what a webhook said, all facts of one post, and returns once every transition that it caused is durable (or
-    /// could not be made so in time). To be awaited before the post is acknowledged.
+    /// Takes in what a webhook said, all facts of one post, and returns once every transition that it caused and every leak
+    /// that it told of is durable (or could not be made so in time). To be awaited before the post is acknowledged.
     ///
     /// Cancel safe: all evidence is in before the first await.
     pub async fn hear(&self, facts: &[Fact]) {
-        let settlings: Vec<Settling> = facts.iter().map(|fact| self.hear_one(fact)).collect();
+        let mut leaks = None;
+        let settlings: Vec<Settling> = facts.iter().map(|fact| self.hear_one(fact, &mut leaks)).collect();
         for settling in settlings {
             settling.await;
         }
+        // The last one's receipt is good for those before it.
+        if let Some(commit) = leaks {
+            // Late or failed: the store goes on trying, and says so.
+            drop(tokio::time::timeout(self.settings().commit_timeout, commit).await);
+        }
     }
 
-    fn hear_one(&self, fact: &Fact) -> Settling {
+    fn hear_one(&self, fact: &Fact, leaks: &mut Option<Commit>) -> Settling {
         match fact {
             Fact::Status(status) => {
                 self.learn(status.phone, status.waba, true);
                 if self.0.hearing.heard(status.phone) {
                     self.0.telemetry.emit(HearingEvent { id: status.phone, deaf: false });
                 }
-                self.hear_status(status)
+                self.hear_status(status, leaks)
             }
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };
                 match is_lock(fact.error.code) {
-                    true => self.locked_by_webhook(fact.phone, about, &fact.error),
+                    true => self.locked_by_webhook(fact.phone, about, None, fact.at, &fact.error),
                     false => Settling::default(),
                 }
             }
         }
     }
 
-    fn hear_status(&self, status: &Status) -> Settling {
+    fn hear_status(&self, status: &Status, leaks: &mut Option<Commit>) -> Settling {
         let inner = &self.0;
         let lock = status.errors.iter().find(|error| is_lock(error.code));
         // All else says nothing new to a closed breaker.
-        if lock.is_none()
-            && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some())
-        {
+        let says_nothing = lock.is_none()
+            && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some());
+        let observed = inner.would_rejects.has(status.phone);
+        if says_nothing && !observed {
             return Settling::default();
         }
         let key = (!status.wamid.is_empty()).then(|| inner.sends.key_of(status.phone, &status.wamid));
-        let send = key.and_then(|key| inner.sends.get(key));
+        if let Some(key) = key.filter(|_| observed) {
+            let kind = if lock.is_some() { StatusKind::Failed } else { status.kind };
+            self.observe_status(status.phone, key, kind);
+        }
+        if says_nothing {
+            return Settling::default();
+        }
+        let mut send = key.and_then(|key| inner.sends.get(key));
+        if let (None, Some(key), Some(_)) = (send, key, lock) {
+            inner.overtaking.keep(key, status);
+            // Its answer may have come in between, and found nothing to take.
+            send = inner.sends.get(key).filter(|_| inner.overtaking.take(key).is_some());
+        }
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
         };
+        let wamid = Wamid::parse(&status.wamid);
         match lock {
             Some(error) => {
-                let settling = self.locked_by_webhook(status.phone, about, error);
+                let settling = self.locked_by_webhook(status.phone, about, wamid, status.at, error);
                 if let Some(key) = key {
-                    self.count_leak(status.phone, key);
+                    *leaks = self.note_leak(status, key, error.code).or(leaks.take());
                 }
                 settling
             }
-            None if status.kind == StatusKind::Failed => {
-                self.apply_if_known(status.phone, Event::Failed { about })
+            None => {
+                let event = match status.kind {
+                    StatusKind::Failed => Event::Failed { about },
+                    kind => Event::Proof { about, sent: kind == StatusKind::Sent },
+                };
+                let word = Word { wamid, dated: status.at, ..Word::from(event) };
+                self.apply_if_known(status.phone, word)
             }
-            None => self
-                .apply_if_known(status.phone, Event::Proof { about, sent: status.kind == StatusKind::Sent }),
         }
     }
 
-    fn locked_by_webhook(&self, phone: PhoneNumberId, about: About, error: &WebhookError) -> Settling {
+    /// A message is remembered. If its failure has overtaken its answer, that is heard now: as a leak, and where its date was not
+    /// enough to open, as evidence about a send of ours.
+    pub(super) fn hear_overtaking(&self, phone: PhoneNumberId, key: WamidKey) -> Option<Settling> {
+        let failure = self.0.overtaking.take(key)?;
+        let mut leak = None;
+        let settling = match self.0.registry.plainly_closed(phone) {
+            Some(_) => self.hear_status(&failure, &mut leak),
+            None => {
+                let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
+                leak = code.and_then(|code| self.note_leak(&failure, key, code));
+                Settling::default()
+            }
+        };
+        let patience = self.settings().commit_timeout;
+        Some(Settling(Some(self.0.runtime.spawn(async move {
+            settling.await;
+            if let Some(commit) = leak {
+                drop(tokio::time::timeout(patience, commit).await);
+            }
+        }))))
+    }
+
+    fn locked_by_webhook(
+        &self,
+        phone: PhoneNumberId,
+        about: About,
+        wamid: Option<Wamid>,
+        dated: Option<Timestamp>,
+        error: &WebhookError,
+    ) -> Settling {
         let reason = Reason {
             code: error.code,
             source: Source::Webhook,
@@ -78,19 +135,23 @@ impl Breakers {
             at: self.now(),
             fbtrace_id: None,
         };
-        self.apply(phone, Event::Lock { about, reason })
+        self.apply(phone, Word { wamid, dated, ..Word::from(Event::Lock { about, reason }) })
     }
 
-    /// A message that Meta accepted and failed for the lock, once each, while its phone is held.
-    fn count_leak(&self, phone: PhoneNumberId, key: WamidKey) {
-        let Some(cell) = self.0.registry.get(phone).filter(|cell| cell.plainly_closed().is_none()) else {
-            return;
-        };
+    /// A message failed for the lock. If Meta had accepted it here it is a leak, once.
+    fn note_leak(&self, status: &Status, key: WamidKey, code: i64) -> Option<Commit> {
         // One step, so that of two statuses that come at once only one counts.
-        let is_first = self.0.sends.update(key, |send| !std::mem::replace(&mut send.leaked, true));
-        if is_first == Some(true) {
-            cell.counts.leaked();
-            self.0.telemetry.emit(LeakEvent { id: phone });
-        }
+        let first = |send: &mut Accepted| (!std::mem::replace(&mut send.leaked, true)).then_some(*send);
+        let send = self.0.sends.update(key, first).flatten()?;
+        let leak = Leak {
+            wamid: Wamid::parse(&status.wamid)?,
+            accepted_at: send.at,
+            failed_at: status.at.unwrap_or_else(|| self.now()),
+            code,
+            fbtrace_id: send.fbtrace_id.map(|id| id.as_str().to_owned()),
+            biz_opaque_callback_data: status.biz_opaque_callback_data.clone(),
+            recipient: send.recipient.map(|it| it.as_str().to_owned()).or_else(|| status.recipient.clone()),
+        };
+        self.leaked(status.phone, &send, leak)
     }
 }

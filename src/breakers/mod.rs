@@ -5,16 +5,21 @@
 //! operator) awaits it first. The settling of a transition runs on its own task, so nothing is lost when the caller goes away.
 
 mod hear;
+mod incidents;
+mod journal;
 mod list;
 mod orders;
+mod overtaking;
 mod permit;
 mod record;
+mod reopen;
 mod tell;
 #[cfg(test)]
 mod tests;
 mod timers;
 mod view;
 mod watch;
+mod would_reject;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -36,15 +41,18 @@ use crate::breaker::{Breaker, Context, Event, Generation, Jitter, Lease, Policy,
 use crate::clock::Clock;
 use crate::graph::health::Health;
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::registry::{Admitted, Cell, Hearing, Phone, Phones, Registry, Sends};
+use crate::registry::{Admitted, Cell, Hearing, Phones, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
 use crate::telemetry::events::{HearingEvent, ProbeEvent, SendEvent};
 use crate::telemetry::labels::{ProbeOutcome, RejectReason};
 use crate::time::Timestamp;
 
+use journal::{Found, Jotting, Journal, Word};
+use overtaking::Overtaking;
 use tell::{Durability, Seen, Told};
 use watch::Watch;
+use would_reject::WouldRejects;
 
 /// The handle. Cheap to clone; all clones are one.
 #[derive(Clone)]
@@ -55,6 +63,9 @@ struct Inner {
     sends: Sends,
     phones: Phones,
     hearing: Hearing,
+    journal: Journal,
+    would_rejects: WouldRejects,
+    overtaking: Overtaking,
     watch: Watch,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
@@ -134,6 +145,9 @@ impl Breakers {
             sends: Sends::new(key),
             phones: Phones::default(),
             hearing: Hearing::default(),
+            journal: Journal::default(),
+            would_rejects: WouldRejects::default(),
+            overtaking: Overtaking::default(),
             watch: Watch::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
@@ -148,27 +162,6 @@ impl Breakers {
         breakers.restore()?;
         let timers = Timers { breakers: breakers.clone(), due: due_receiver };
         Ok((breakers, timers, probe_receiver))
-    }
-
-    fn restore(&self) -> Result<(), StoreError> {
-        let inner = &self.0;
-        for (key, value) in inner.store.load(Table::Phones)? {
-            let id =
-                PhoneNumberId::parse(&key).map_err(|_| StoreError(format!("the store has a phone {key}")))?;
-            let phone: Phone = serde_json::from_slice(&value).map_err(|error| {
-                StoreError(format!("the store's record of phone {key} cannot be read: {error}"))
-            })?;
-            inner.phones.restore(id, phone);
-        }
-        for (key, value) in inner.store.load(Table::Breakers)? {
-            let (phone, cell) = record::read(&key, &value)?;
-            let settings = inner.settings.load();
-            let cx = self.context(phone, &settings.policy);
-            let due = cell.read(|breaker| breaker.next_due(&cx));
-            inner.registry.restore(phone, cell);
-            self.due(phone, due);
-        }
-        Ok(())
     }
 
     /// What time it is.
@@ -208,6 +201,7 @@ impl Breakers {
             }
             Admitted::Reject(generation, _) if settings.observe => {
                 cell.counts.would_reject();
+                inner.would_rejects.passed(phone, self.now());
                 (SendEvent::WouldReject, generation, None)
             }
             Admitted::Reject(_, rejection) => {
@@ -292,15 +286,15 @@ impl Breakers {
     }
 
     /// Applies an event to the phone's breaker, which is made if it has none.
-    fn apply(&self, phone: PhoneNumberId, event: Event) -> Settling {
+    fn apply(&self, phone: PhoneNumberId, word: impl Into<Word>) -> Settling {
         let cell = self.0.registry.get_or_make(phone);
-        self.apply_to(phone, &cell, event, None).unwrap_or_default()
+        self.apply_to(phone, &cell, word.into(), None).unwrap_or_default()
     }
 
     /// Applies an event that means nothing to a breaker that was never opened.
-    fn apply_if_known(&self, phone: PhoneNumberId, event: Event) -> Settling {
+    fn apply_if_known(&self, phone: PhoneNumberId, word: impl Into<Word>) -> Settling {
         match self.0.registry.get(phone) {
-            Some(cell) => self.apply_to(phone, &cell, event, None).unwrap_or_default(),
+            Some(cell) => self.apply_to(phone, &cell, word.into(), None).unwrap_or_default(),
             None => Settling::default(),
         }
     }
@@ -314,21 +308,26 @@ impl Breakers {
         &self,
         phone: PhoneNumberId,
         cell: &Arc<Cell>,
-        event: Event,
+        word: Word,
         expected: Option<Generation>,
     ) -> Result<Settling, GenerationMismatch> {
         let settings = self.0.settings.load();
         let cx = self.context(phone, &settings.policy);
-        let seen = Seen::of(&event, &self.0.sends);
-        let (applied, commit) = cell.update(|breaker| {
+        let mut seen = Seen::of(&word, &self.0.sends, cx.now);
+        let jotting = Jotting::of(&word, seen.as_ref().map(|seen| seen.0.clone()));
+        let (applied, commit, found) = cell.update(|breaker| {
             let current = breaker.generation();
             if expected.is_some_and(|expected| expected != current) {
                 return Err(GenerationMismatch { current });
             }
-            let applied = breaker.apply(event, &cx);
-            if applied.transitions.iter().any(|step| step.kind == TransitionKind::Trip) {
+            let applied = breaker.apply(word.event, &cx);
+            let counts_before = cell.counts.get();
+            if applied.transitions.iter().any(|step| step.incident.generation == step.generation) {
                 cell.counts.clear();
             }
+            let tripped = applied.transitions.iter().any(|step| step.kind == TransitionKind::Trip);
+            let reason = breaker.lock().filter(|_| tripped).map(|lock| lock.reason.clone());
+            let found = Found { current: breaker.incident(), reason, counts_before };
             if !applied.transitions.is_empty() {
                 cell.unsettled.fetch_add(1, Ordering::Relaxed);
             }
@@ -339,8 +338,14 @@ impl Breakers {
             let commit = commit.filter(|_| unsettled);
             // Likewise: what is due by the last change must be heard last.
             self.due(phone, breaker.next_due(&cx));
-            Ok((applied, commit))
+            Ok((applied, commit, found))
         })?;
+        // After the breaker's record. What is written in this order is durable in this order, so its receipt is good for both.
+        let written = self.write_down(phone, cell, jotting, &applied, &found);
+        let commit = written.commit.or(commit);
+        if let Some(seen) = &mut seen {
+            seen.0.accepted_at = written.first_accepted.into_iter().chain(seen.0.accepted_at).min();
+        }
         self.count(phone, seen.as_ref(), &applied);
         if let Some(lease) = applied.probe {
             let waba = self.0.phones.get(phone).waba;
@@ -384,9 +389,13 @@ impl Breakers {
     }
 
     fn sweep(&self) {
+        let mut gone = Vec::new();
         self.0.registry.forget(self.now(), |phone| {
             drop(self.0.store.put(Table::Breakers, record::key(phone), None));
+            gone.push(phone);
         });
+        let mut pages = self.0.journal.lock();
+        gone.into_iter().for_each(|phone| pages.book.forget_waiting(phone));
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::journal::Word;
 use super::{BreakerView, Breakers, ProbeTicket, Purpose, Settling};
 use crate::breaker::{Event, Generation, Override, OverrideOrder};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::PhoneNumberId;
+use crate::incident::{OrderGiven, OrderName};
 
 /// What an operator can order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +23,17 @@ pub enum OrderKind {
     Bypass,
     /// End `open` or `bypass`.
     Lift,
+}
+
+impl OrderKind {
+    const fn name(self) -> OrderName {
+        match self {
+            Self::Reset => OrderName::Reset,
+            Self::Open => OrderName::Open,
+            Self::Bypass => OrderName::Bypass,
+            Self::Lift => OrderName::Lift,
+        }
+    }
 }
 
 /// An operator's order.
@@ -65,6 +78,8 @@ impl Breakers {
         let text = format!("{}: {}", order.by, order.reason);
         let at = self.now();
         let until = order.hold.map(|hold| at.plus(hold));
+        let (by, reason) = (order.by.clone(), order.reason.clone());
+        let given = OrderGiven { at, order: order.kind.name(), by, reason, until };
         let hold = |kind, order: Order| {
             Event::Hold(Override { order: kind, by: order.by, reason: order.reason, at, until })
         };
@@ -74,7 +89,8 @@ impl Breakers {
             OrderKind::Open => hold(OverrideOrder::Open, order),
             OrderKind::Bypass => hold(OverrideOrder::Bypass, order),
         };
-        self.fenced(phone, event, expected)?.await;
+        let word = Word { order: Some(given), ..Word::from(event) };
+        self.fenced(phone, word, expected)?.await;
         Ok(self.view(phone))
     }
 
@@ -91,6 +107,9 @@ impl Breakers {
             return Err(GenerationMismatch { current });
         }
         tracing::info!(phone = %phone, by = order.by, reason = order.reason, "an operator asks for a probe");
+        let ProbeOrder { reason, by } = order;
+        let given = OrderGiven { at: self.now(), order: OrderName::Probe, by, reason, until: None };
+        self.write_down_order(phone, given);
         let (answer, outcome) = oneshot::channel();
         {
             let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -120,16 +139,16 @@ impl Breakers {
     fn fenced(
         &self,
         phone: PhoneNumberId,
-        event: Event,
+        word: Word,
         expected: Option<Generation>,
     ) -> Result<Settling, GenerationMismatch> {
-        let cell = match event {
+        let cell = match word.event {
             // What was never opened is not made only to be found closed.
             Event::Reset { .. } | Event::Lift { .. } => self.0.registry.get(phone),
             _ => Some(self.0.registry.get_or_make(phone)),
         };
         match (cell, expected) {
-            (Some(cell), _) => self.apply_to(phone, &cell, event, expected),
+            (Some(cell), _) => self.apply_to(phone, &cell, word, expected),
             (None, None | Some(Generation(0))) => Ok(Settling::default()),
             (None, Some(_)) => Err(GenerationMismatch { current: Generation::default() }),
         }

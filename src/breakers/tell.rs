@@ -9,8 +9,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use super::Breakers;
-use crate::breaker::{Applied, Event, Note, Source, Transition, TransitionKind};
+use super::journal::Word;
+use crate::breaker::{About, Applied, Event, Note, Transition, TransitionKind};
 use crate::graph::ids::PhoneNumberId;
+use crate::incident::{self, Evidence};
 use crate::registry::{Cell, Sends};
 use crate::store::Commit;
 use crate::telemetry::events::{EvidenceEvent, ProbeEvent, StoreEvent, TransitionEvent, TrialEvent};
@@ -65,7 +67,8 @@ impl Breakers {
         }
         let phone = told.phone;
         for step in &told.transitions {
-            let detection = told.seen.as_ref().and_then(|seen| seen.accepted_at).map(|at| step.at.since(at));
+            let detection =
+                told.seen.as_ref().and_then(|seen| seen.0.accepted_at).map(|at| step.at.since(at));
             inner.telemetry.emit(TransitionEvent {
                 scope: Scope::Phone,
                 id: phone,
@@ -74,7 +77,7 @@ impl Breakers {
                 to: step.to.name(),
                 generation: step.generation.0,
                 source: step.source,
-                code: told.seen.as_ref().and_then(|seen| seen.code),
+                code: told.seen.as_ref().and_then(|seen| seen.0.code),
                 text: &step.text,
                 incident: &step.incident.id(phone.as_str()),
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
@@ -93,9 +96,9 @@ impl Breakers {
 
     pub(super) fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
         let telemetry = &self.0.telemetry;
-        if let Some(Seen { verdict, source, .. }) = seen {
+        if let Some(seen) = seen {
             let stale = applied.notes.contains(&Note::Stale);
-            telemetry.emit(EvidenceEvent { id, verdict: *verdict, source: *source, stale });
+            telemetry.emit(EvidenceEvent { id, verdict: seen.label(), source: seen.0.source, stale });
         }
         for note in &applied.notes {
             let outcome = match note {
@@ -116,24 +119,40 @@ impl Breakers {
     }
 }
 
-/// Evidence as it is counted and told.
-pub(super) struct Seen {
-    verdict: Verdict,
-    source: Source,
-    code: Option<i64>,
-    /// When Meta accepted the send that it is about.
-    accepted_at: Option<Timestamp>,
-}
+/// Evidence, as it is written down, counted and told.
+pub(super) struct Seen(pub(super) Evidence);
 
 impl Seen {
-    pub(super) fn of(event: &Event, sends: &Sends) -> Option<Self> {
-        let (verdict, source, code, about) = match event {
-            Event::Lock { about, reason } => (Verdict::Lock, reason.source, Some(reason.code), about),
-            Event::Proof { about, .. } => (Verdict::Delivered, Source::Webhook, None, about),
+    pub(super) fn of(word: &Word, sends: &Sends, now: Timestamp) -> Option<Self> {
+        let (evidence, about) = match &word.event {
+            Event::Lock { about, reason } => (Evidence::of_reason(reason), about),
+            Event::Proof { about, sent } => {
+                let text = if *sent { "sent" } else { "delivered or read" };
+                (Evidence::of_proof(text, now), about)
+            }
             _ => return None,
         };
-        let accepted_at = about.key().and_then(|key| sends.get(key)).map(|send| send.at);
-        Some(Self { verdict, source, code, accepted_at })
+        let send = about.key().and_then(|key| sends.get(key));
+        let generation = match about {
+            About::Send { generation, .. } => Some(*generation),
+            About::Unknown { .. } => None,
+        };
+        let of_send = send.and_then(|send| send.fbtrace_id).map(|id| id.as_str().to_owned());
+        Some(Self(Evidence {
+            wamid: word.wamid.clone(),
+            accepted_at: send.map(|send| send.at),
+            dated: word.dated,
+            fbtrace_id: evidence.fbtrace_id.or(of_send),
+            generation,
+            ..evidence
+        }))
+    }
+
+    const fn label(&self) -> Verdict {
+        match self.0.verdict {
+            incident::Verdict::Lock => Verdict::Lock,
+            incident::Verdict::Delivered => Verdict::Delivered,
+        }
     }
 }
 
@@ -206,7 +225,8 @@ mod tests {
         let view = breakers.order(phone, order, None).await.unwrap();
         assert_eq!(view.conditions.first().map(|condition| condition.name), Some("not_durable"));
         for receipt in store.0.lock().unwrap().drain(..) {
-            receipt.send(Ok(())).unwrap();
+            // Not every write has somebody who waits for it.
+            let _ = receipt.send(Ok(()));
         }
         // Virtual: lets the others run.
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -2,6 +2,7 @@
 
 mod messages;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +11,9 @@ use tokio::sync::oneshot;
 
 use super::{Breakers, Gate, Order, OrderKind, Settings};
 use crate::clock::Clock;
+use crate::graph::answer::Message;
 use crate::graph::ids::PhoneNumberId;
+use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
 use crate::store::{Commit, Store, StoreError, Table};
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
@@ -69,6 +72,45 @@ async fn whoever_meets_the_lock_waits_for_the_disk_and_a_rejection_does_not() {
     }
     disk.finish();
     tokio::join!(trip, witness);
+}
+
+#[tokio::test]
+async fn a_leak_waits_for_the_disk_though_nothing_moves() {
+    let (breakers, disk, phone) = house();
+    let message = |wamid| Message { wamid: Cow::Borrowed(wamid), recipient: None };
+    let accepted = forwarded(breakers.admit(phone)).accepted(&[message("a"), message("b")], None);
+    accepted.await;
+    let failed = |wamid: &str| {
+        let lock = WebhookError { code: 131_031, title: "locked".to_owned(), details: None };
+        Fact::Status(Status {
+            waba: None,
+            phone,
+            wamid: wamid.to_owned(),
+            kind: StatusKind::Failed,
+            at: None,
+            errors: vec![lock],
+            recipient: None,
+            biz_opaque_callback_data: None,
+        })
+    };
+    let hear = |wamid: &'static str| {
+        let (breakers, fact) = (breakers.clone(), failed(wamid));
+        tokio::spawn(async move { breakers.hear(&[fact]).await })
+    };
+    let tripped = hear("a");
+    tokio::task::yield_now().await;
+    disk.finish();
+    tripped.await.unwrap();
+    let heard = hear("b");
+    while breakers.view(phone).leaked < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!heard.is_finished(), "answered before it was stored");
+    disk.finish();
+    heard.await.unwrap();
+    let again = hear("b");
+    again.await.unwrap();
+    assert_eq!(breakers.view(phone).leaked, 2);
 }
 
 #[tokio::test]

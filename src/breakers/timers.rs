@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 /// How often breakers that need not be remembered any more are looked for.
 const SWEEP: Duration = Duration::from_secs(3600);
 
-/// How often phones that have become deaf, and phones that are to be watched, are looked for.
+/// How often phones that have become deaf, and phones that are to be watched, are looked for, and what is not urgent is stored.
 pub(super) const LISTEN: Duration = Duration::from_secs(15);
 
 /// The longest that is slept for one breaker. The queue takes no wait beyond some two years, and an order may stand for ten. A
@@ -39,7 +39,7 @@ impl Timers {
         let (mut sweep, mut listen) = (tokio::time::interval(SWEEP), tokio::time::interval(LISTEN));
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return self.breakers.flush(),
                 due = self.due.recv() => {
                     let Some((phone, due)) = due else { return };
                     if let Some(key) = keys.remove(&phone) {
@@ -59,6 +59,7 @@ impl Timers {
                 at = listen.tick() => {
                     self.breakers.listen();
                     self.breakers.watch(at);
+                    self.breakers.flush();
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::environment::Environment;
 use super::http::{AdminApi, Call, Failure};
 use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, StatusArgs};
 use super::show::{self, clean};
-use super::view::{Breaker, Page};
+use super::view::{Breaker, Observed, Page, Report};
 use super::{exit, explain};
 use crate::graph::ids::PhoneNumberId;
 
@@ -121,7 +121,8 @@ async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Wr
     if args.client.json {
         print_json(out, &raw)?;
     } else {
-        explain::write(out, &breaker, environment.colours)?;
+        let observed = if breaker.would_reject > 0 { observed(&api, args.phone).await } else { None };
+        explain::write(out, &breaker, observed.as_ref(), environment.colours)?;
     }
     breaker.exit_code().ok_or_else(|| api.not_ours())
 }
@@ -129,6 +130,13 @@ async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Wr
 async fn one(api: &AdminApi, phone: PhoneNumberId) -> Result<(Breaker, Box<RawValue>), Failure> {
     let body = api.call(get(&["breakers", phone.as_str()], &[])).await?;
     read(api, &body)
+}
+
+/// What observe mode has seen of a phone; nothing where the other side is of a version that does not tell.
+async fn observed(api: &AdminApi, phone: PhoneNumberId) -> Option<Observed> {
+    let body = api.call(get(&["report"], &[])).await.ok()?;
+    let report: Report = serde_json::from_slice(&body).ok()?;
+    report.phones.into_iter().find(|observed| observed.id == phone.as_str())
 }
 
 #[derive(Serialize)]

@@ -3,14 +3,20 @@
 use std::io::{self, Write};
 
 use super::show::{clean, coloured};
-use super::view::{Breaker, Condition, Override};
+use super::view::{Breaker, Condition, Observed, Override};
 
 /// Says what state the breaker is in, since when, why, what that has cost, and what would close it.
-pub(super) fn write(out: &mut dyn Write, breaker: &Breaker, colours: bool) -> io::Result<()> {
+/// `observed`: what observe mode has seen of it.
+pub(super) fn write(
+    out: &mut dyn Write,
+    breaker: &Breaker,
+    observed: Option<&Observed>,
+    colours: bool,
+) -> io::Result<()> {
     let state = coloured(&clean(&breaker.state.replace('_', " ")), &breaker.state, colours);
     let meaning = clean(&meaning(breaker));
     writeln!(out, "Phone {}{} is {state}: {meaning}.", clean(&breaker.id), clean(&of_waba(breaker)))?;
-    for line in sentences(breaker) {
+    for line in sentences(breaker, observed) {
         writeln!(out, "{}", clean(&line))?;
     }
     Ok(())
@@ -36,7 +42,7 @@ fn meaning(breaker: &Breaker) -> String {
     }
 }
 
-fn sentences(breaker: &Breaker) -> Vec<String> {
+fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(since) = &breaker.since {
         lines.push(format!("Not closed since {since}."));
@@ -52,6 +58,7 @@ fn sentences(breaker: &Breaker) -> Vec<String> {
     // Of a breaker that was never open there is nothing to count.
     if breaker.generation > 0 {
         lines.push(cost(breaker));
+        lines.extend(observed.map(seen_by_observing));
         lines.push(format!("So far: {}, {}.", some(breaker.probes, "probe"), some(breaker.trials, "trial")));
     }
     lines.extend(breaker.next_check.as_ref().map(|at| format!("Next check: {at}.")));
@@ -90,6 +97,29 @@ fn cost(breaker: &Breaker) -> String {
         line.push_str(&format!(" Leaked: {sends} that Meta accepted after the lock began, and then failed."));
     }
     line
+}
+
+/// `Observed: 41,207 of 41,220 would have failed anyway; of 3 nothing is known.`
+fn seen_by_observing(observed: &Observed) -> String {
+    let Observed { total, failed, unknown, .. } = observed;
+    let of_unknown = match unknown {
+        0 => String::new(),
+        unknown => format!("; of {} nothing is known", grouped(*unknown)),
+    };
+    format!("Observed: {} of {} would have failed anyway{of_unknown}.", grouped(*failed), grouped(*total))
+}
+
+/// `41,207`
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 fn condition(condition: &Condition) -> String {

@@ -95,6 +95,21 @@ pub(super) struct EntityError {
     pub(super) possible_solution: Option<String>,
 }
 
+/// What observe mode has seen.
+#[derive(Debug, Deserialize)]
+pub(super) struct Report {
+    pub(super) phones: Vec<Observed>,
+}
+
+/// What observe mode has seen of one phone.
+#[derive(Debug, Deserialize)]
+pub(super) struct Observed {
+    pub(super) id: String,
+    pub(super) total: u64,
+    pub(super) failed: u64,
+    pub(super) unknown: u64,
+}
+
 /// One page of breakers. The items keep their text: `--json` prints it as it came.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page {

@@ -125,6 +125,11 @@ impl Wamid {
     pub fn reveal(&self) -> &str {
         &self.0
     }
+
+    /// What is left of it for those who may not: that there is one.
+    pub fn masked(&self) -> Self {
+        Self(self.to_string())
+    }
 }
 
 impl fmt::Debug for Wamid {

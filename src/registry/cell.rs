@@ -118,6 +118,13 @@ impl Counts {
         self.leaked.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The incident is known to have had at least so many: rejected, would-be rejected, leaked.
+    pub fn raise(&self, (rejected, would_reject, leaked): (u64, u64, u64)) {
+        self.rejected.fetch_max(rejected, Ordering::Relaxed);
+        self.would_reject.fetch_max(would_reject, Ordering::Relaxed);
+        self.leaked.fetch_max(leaked, Ordering::Relaxed);
+    }
+
     /// A new incident begins.
     pub fn clear(&self) {
         for count in [&self.rejected, &self.would_reject, &self.leaked] {

@@ -12,6 +12,12 @@ pub enum Table {
     Breakers,
     /// What was learned about phones, by id.
     Phones,
+    /// Incidents without their leaks, by id: `106540352242922-1-1777629600`.
+    Incidents,
+    /// The leaks of an incident, by its id and their place: `106540352242922-1-1777629600/00000`.
+    Leaks,
+    /// What became of would-be rejections, by phone id.
+    Observed,
 }
 
 /// The outcome of one write, once it is on stable storage.

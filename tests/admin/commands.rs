@@ -138,6 +138,17 @@ Generation 7, incident inc-1.
 }
 
 #[tokio::test]
+async fn explain_says_what_observe_mode_saw() {
+    let server = Server::open().await;
+    for (phone, seen) in [("101", true), ("102", false)] {
+        server.fake.set_would_reject(phone, 41_220);
+        let (_, out, _) = plain(&server, &format!("explain {phone}")).await;
+        let sentence = "Observed: 41,207 of 41,220 would have failed anyway; of 3 nothing is known.\n";
+        assert_eq!(out.contains(sentence), seen, "{out}");
+    }
+}
+
+#[tokio::test]
 async fn json_is_what_the_api_says() {
     let server = Server::open().await;
     let breaker = server.get("/v1/breakers/101").await.json();

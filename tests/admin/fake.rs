@@ -12,13 +12,17 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use sendfuse::admin::{self, Access, Admin, Control};
-use sendfuse::breaker::Generation;
+use sendfuse::breaker::{Generation, IncidentStart, Reason, Source};
 use sendfuse::breakers::{
     BreakerView, ConditionView, Filter, GenerationMismatch, Order, OrderKind, OverrideView, ProbeOrder,
     ReasonView,
 };
 use sendfuse::graph::health::{Entity, Health, HealthError, Unknown};
-use sendfuse::graph::ids::PhoneNumberId;
+use sendfuse::graph::ids::{PhoneNumberId, Wamid};
+use sendfuse::incident::{
+    Book, Evidence, Incident, Key, Leak, Outcomes, Report, Summary, Sums, Trial, TrialOutcome,
+};
+use sendfuse::time::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -32,6 +36,7 @@ struct State {
     orders: Vec<String>,
     health: Health,
     slow: Option<Slow>,
+    book: Book,
 }
 
 /// Makes orders wait.
@@ -55,6 +60,7 @@ impl Fake {
             orders: Vec::new(),
             health: Health::Unknown(Unknown::NoToken),
             slow: None,
+            book: book(),
         })))
     }
 
@@ -65,6 +71,10 @@ impl Fake {
 
     pub(crate) fn set_state(&self, id: &str, state: &'static str) {
         self.0.lock().unwrap().breakers.insert(id.to_owned(), view(id, state, 7));
+    }
+
+    pub(crate) fn set_would_reject(&self, id: &str, sends: u64) {
+        self.0.lock().unwrap().breakers.get_mut(id).unwrap().would_reject = sends;
     }
 
     /// Leaves only this one.
@@ -114,6 +124,48 @@ pub(crate) fn blocked() -> Health {
         }],
         blocks: true,
     }])
+}
+
+/// A wamid as Meta's are: the recipient's number is in it.
+pub(crate) const WAMID: &str = "wamid.HBgLMTY1MDU1NTEyMzQVAgARGBI1RjQyNUE3NEYxMzAzMzQ5MkEA";
+
+/// Three incidents: of 101 a finished one and, an hour later, an open one with a leak; in between one of 102.
+fn book() -> Book {
+    let mut book = Book::default();
+    for (phone, generation, hours) in [("101", 1, 0), ("102", 1, 1), ("101", 4, 2)] {
+        let start = IncidentStart {
+            generation: Generation(generation),
+            at: Timestamp::from_seconds(1_777_629_600 + hours * 3600),
+        };
+        let mut incident = Incident::begun(PhoneNumberId::parse(phone).unwrap(), start);
+        let wamid = Wamid::parse(WAMID);
+        if hours == 0 {
+            incident.end(Timestamp::from_seconds(1_777_629_700), Generation(3));
+        }
+        let reason = Reason {
+            code: 131_031,
+            source: Source::Webhook,
+            text: "Business Account locked".into(),
+            at: start.at,
+            fbtrace_id: None,
+        };
+        incident.hear(Evidence { wamid: wamid.clone(), ..Evidence::of_reason(&reason) }, true);
+        incident.trial(Trial { at: start.at, outcome: TrialOutcome::Locked, wamid: wamid.clone() });
+        book.restore(incident);
+        if hours == 2 {
+            let leak = Leak {
+                wamid: wamid.unwrap(),
+                accepted_at: start.at,
+                failed_at: start.at,
+                code: 131_031,
+                fbtrace_id: Some("Az8or2yhqkZfEZ-_4Qn_Bam".into()),
+                biz_opaque_callback_data: Some("order-1234".into()),
+                recipient: Some("…1234".into()),
+            };
+            book.leak(book.latest(PhoneNumberId::parse("101").unwrap()).unwrap(), leak).unwrap();
+        }
+    }
+    book
 }
 
 fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
@@ -180,6 +232,28 @@ impl Control for Fake {
         let more = found.len() > filter.limit;
         found.truncate(filter.limit);
         (found, more)
+    }
+
+    fn incidents(
+        &self,
+        after: Option<Key>,
+        phone: Option<PhoneNumberId>,
+        limit: usize,
+    ) -> (Vec<(Key, Summary)>, bool) {
+        let fake = self.0.lock().unwrap();
+        let (found, more) = fake.book.page(after, phone, limit);
+        (found.into_iter().map(|(key, incident)| (key, incident.summary())).collect(), more)
+    }
+
+    fn incident(&self, id: &str) -> Option<Incident> {
+        self.0.lock().unwrap().book.find(id).cloned()
+    }
+
+    fn report(&self) -> Report {
+        let at = Timestamp::from_seconds(1_777_629_600);
+        let sums = Sums { failed: 41_207, delivered: 10, unknown: 3 };
+        let outcomes = Outcomes { since: at, until: at, sums };
+        Report::of(vec![(PhoneNumberId::parse("101").unwrap(), outcomes)], None)
     }
 
     async fn order(

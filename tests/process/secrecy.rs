@@ -1,6 +1,7 @@
 //! Promise 8: secrets stay secret, also at the highest log level and with everything else that is linked in talking.
 //!
-//! Each secret holds a mark of its own; after a whole scene all that sendfuse has written anywhere is searched for them.
+//! Each secret holds a mark of its own; after a whole scene all that sendfuse has written anywhere is searched for them. A message
+//! id encodes its recipient: it stands in incidents, where an appeal needs it, and nowhere else.
 
 use std::path::Path;
 
@@ -133,10 +134,18 @@ async fn write_no_secret(http: &str, library: &str) {
     let ids = scene_with_secrets(&scene, &sendfuse).await;
 
     let mut written: Vec<(String, Vec<u8>)> = Vec::new();
+    // What the incidents tell the read token is in the search, what they tell the operate token is not: see below.
+    let incident = sendfuse.breaker(PHONE).await["incident"].as_str().unwrap().to_owned();
+    let incident = format!("/v1/incidents/{incident}");
+    let whole = sendfuse.admin(Method::GET, &incident, "").await.json();
+    *sendfuse.token.lock().unwrap() = Some("mark-read-token".to_owned());
     for path in [
         "/metrics",
         "/v1/config",
         "/v1/breakers",
+        "/v1/incidents",
+        &incident,
+        "/v1/report",
         &format!("/v1/breakers/{PHONE}"),
         &format!("/v1/breakers/{HEALTHY}"),
     ] {
@@ -163,11 +172,17 @@ async fn write_no_secret(http: &str, library: &str) {
     let before = written.len();
     read_all(&scene.file("data"), &mut written);
     assert!(written.len() > before, "saw no stored file");
+    written.push(("the incident, to who may operate".to_owned(), whole.to_string().into_bytes()));
 
     // A message id without what all of them begin with.
     let ids = ids.iter().map(|id| id.trim_start_matches("wamid.HBg").trim_end_matches('='));
-    for mark in MARKS.into_iter().chain(ids) {
-        for (place, bytes) in &written {
+    for mark in MARKS.into_iter().chain(ids.clone()) {
+        // Of a leak, its message id and what the app attached to it are kept: an appeal needs the one, the app the other.
+        let of_a_leak = mark == "mark-callback-data" || ids.clone().any(|id| id == mark);
+        for (n, (place, bytes)) in written.iter().enumerate() {
+            if of_a_leak && n >= before {
+                continue;
+            }
             if let Some(at) = memchr::memmem::find(bytes, mark.as_bytes()) {
                 let around = &bytes[at.saturating_sub(300)..(at + 100).min(bytes.len())];
                 panic!("{mark} in {place}: …{}…", String::from_utf8_lossy(around));

@@ -233,3 +233,30 @@ async fn each_message_is_remembered_with_its_send() {
     assert_eq!(send("a").at, send("b").at);
     assert!(send("b").at < send("c").at);
 }
+
+/// The webhook is quicker than the answer to its own send. By its date alone it would be late news: it is within the skew of the
+/// close.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_overtakes_its_answer_counts_when_the_answer_comes() {
+    for (close, before, detected) in [(false, "open", 1), (true, "closed", 2)] {
+        let mut house = House::new(false, false);
+        if close {
+            for step in [Accepted(&["x"]), Said("x", Failed), Reset] {
+                house.take(step).await;
+            }
+        }
+        let permit = forwarded(house.breakers.admit(id(PHONE)));
+        for _ in 0..2 {
+            house.say(PHONE, "a", Failed).await;
+        }
+        assert_eq!(house.breakers.view(id(PHONE)).state, before, "judged by its date");
+        let message = Message { wamid: Cow::Borrowed("a"), recipient: None };
+        permit.accepted(std::slice::from_ref(&message), Some(TRACE)).await;
+        let view = house.breakers.view(id(PHONE));
+        assert_eq!((view.state, view.leaked), ("open", 1), "judged as the send's that it is");
+        house.say(PHONE, "a", Failed).await;
+        assert_eq!(house.breakers.view(id(PHONE)).leaked, 1, "once");
+        let (incidents, _) = house.breakers.incidents(None, None, 10);
+        assert_eq!(incidents.len(), detected);
+    }
+}

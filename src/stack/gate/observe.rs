@@ -80,7 +80,7 @@ pub(super) async fn observe(
         }
         match answer {
             Some(answer) => judge(parts, &head, &answer, permit, credentials),
-            None if !head.status.is_success() => permit.other(),
+            None if !head.status.is_success() => permit.refused(),
             None => {
                 credentials.learned(parts);
                 match endpoint {
@@ -114,14 +114,14 @@ fn judge(
 ) -> Settling {
     let Some(error) = &answer.error else {
         if !head.status.is_success() {
-            return permit.other();
+            return permit.refused();
         }
         credentials.learned(parts);
         return permit.accepted(&answer.messages, fbtrace_id(&head.headers));
     };
     parts.telemetry.emit(GraphErrorEvent(error.code));
     if !is_lock(error.code) {
-        return permit.other();
+        return permit.refused();
     }
     // Meta let the token pass, and refused the account.
     credentials.learned(parts);

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use redb::backends::InMemoryBackend;
 use redb::{
     Builder, Database, DatabaseError, ReadableDatabase, ReadableTable, StorageBackend, TableDefinition,
+    TableError,
 };
 
 use crate::store::Table;
@@ -39,8 +40,17 @@ pub(super) type Contents = HashMap<Table, Vec<(String, Vec<u8>)>>;
 pub(super) type Definition = TableDefinition<'static, &'static str, &'static [u8]>;
 
 /// Where each kind of thing is kept.
-pub(super) const TABLES: [(Table, Definition); 2] =
-    [(Table::Breakers, TableDefinition::new("breakers")), (Table::Phones, TableDefinition::new("phones"))];
+pub(super) const TABLES: [(Table, Definition); 5] = [
+    (Table::Breakers, TableDefinition::new("breakers")),
+    (Table::Phones, TableDefinition::new("phones")),
+    (Table::Incidents, TableDefinition::new("incidents")),
+    (Table::Leaks, TableDefinition::new("leaks")),
+    (Table::Observed, TableDefinition::new("observed")),
+];
+
+/// The tables that every store has had from the first version on. The others come with the first write of a version that
+/// knows them.
+const ALWAYS_THERE: [Table; 2] = [Table::Breakers, Table::Phones];
 
 /// Why a store could not be opened: one line, for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -199,7 +209,14 @@ fn read_all(database: Database) -> Result<(Database, Option<u64>, Contents), red
     if format == Some(FORMAT) {
         for (table, definition) in TABLES {
             let mut entries = Vec::new();
-            for entry in transaction.open_table(definition)?.iter()? {
+            let rows = match transaction.open_table(definition) {
+                Err(TableError::TableDoesNotExist(_)) if !ALWAYS_THERE.contains(&table) => {
+                    contents.insert(table, entries);
+                    continue;
+                }
+                rows => rows?,
+            };
+            for entry in rows.iter()? {
                 let (key, value) = entry?;
                 entries.push((key.value().to_owned(), value.value().to_owned()));
             }
