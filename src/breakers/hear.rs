@@ -39,6 +39,7 @@ impl Breakers {
                 }
                 self.hear_status(status, leaks)
             }
+            Fact::Account(_) => Settling::default(),
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };

@@ -87,6 +87,7 @@ fn every_entry_change_status_and_error_is_looked_at_in_order() {
         let (its_waba, its_phone) = match fact {
             Fact::Status(status) => (status.waba, status.phone),
             Fact::Error(error) => (error.waba, error.phone),
+            Fact::Account(account) => panic!("{account:?}"),
         };
         assert_eq!((its_waba.unwrap().as_str(), its_phone.as_str()), (*waba, *phone));
     }
