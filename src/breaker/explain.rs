@@ -1,7 +1,7 @@
 //! What would close a breaker, in one sentence.
 
 use super::policy::{NoWebhooks, Policy};
-use super::state::{Breaker, OverrideOrder, Shown};
+use super::state::{Breaker, ContradictionKind, Lock, OverrideOrder, Shown};
 use crate::time::Timestamp;
 
 /// The sentence. `heard`: whether a webhook ever came for this phone or its WABA.
@@ -31,13 +31,29 @@ pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timesta
                 None => "",
             };
             format!(
-                "It closes after a probe in which no entity blocks messaging (the next is due at {next}){then}.{token}"
+                "It closes after a probe in which no entity blocks messaging (the next is due at {next}){then}.{token}{}",
+                contradicted(lock)
             )
         }
-        (Shown::HalfOpen, Some(_)) => {
-            format!("It closes after {}; the next send goes out as the trial.", trials(policy, heard))
+        (Shown::HalfOpen, Some(lock)) => {
+            let next = match breaker.trial() {
+                Some((since, until)) => {
+                    format!("one is under way since {since}, until {until} at the latest")
+                }
+                None => "the next send goes out as the trial".to_owned(),
+            };
+            format!("It closes after {}; {next}.{}", trials(policy, heard), contradicted(lock))
         }
         _ => "It is closed: sends flow.".to_owned(),
+    }
+}
+
+fn contradicted(lock: &Lock) -> &'static str {
+    match lock.contradiction.as_ref().map(|contradiction| contradiction.kind) {
+        Some(ContradictionKind::ClearButFailing) => {
+            " Health has called it clear before, and the trial failed: take that to Meta's support, for each further trial may lose a message."
+        }
+        Some(ContradictionKind::BlockedButDelivered) | None => "",
     }
 }
 

@@ -27,6 +27,7 @@
 //! Time, jitter and what is known of the phone come in with the event. Nothing here waits, locks or reads a clock.
 
 mod backoff;
+mod event;
 mod evidence;
 pub mod explain;
 mod machine;
@@ -37,8 +38,8 @@ mod state;
 mod tests;
 
 pub use backoff::{Jitter, wait};
+pub use event::{Applied, Context, Event, Note, Transition, TransitionKind};
 pub use evidence::{About, Reason, Source};
-pub use machine::{Applied, Context, Event, Note, Transition, TransitionKind};
 pub use policy::{NoWebhooks, Policy};
 pub use rejection::Rejection;
 pub use state::{

@@ -2,10 +2,15 @@
 //!
 //! SDKs read the types: `code` must be a number, `error_data` an object, the status a 4xx.
 
+use std::time::Duration;
+
 use super::state::{Breaker, OverrideOrder, Shown};
 use crate::graph::error::ACCOUNT_LOCKED;
 use crate::graph::reply::Reply;
 use crate::time::Timestamp;
+
+/// News of a trial comes within seconds as a rule. Its lease is for when it does not: told that, a campaign would pause for it.
+const TRIAL_NEWS: Duration = Duration::from_secs(5);
 
 /// A rejection, ready to be written as an HTTP answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +37,8 @@ impl Rejection {
             (None, Some(lock)) => {
                 let reason = &lock.reason;
                 let words = format!("{} by {}: {}", reason.code, reason.source.name(), reason.text);
-                let next = breaker.next_check().or(breaker.trial_until());
+                let after_trial = breaker.trial().map(|(_, until)| until.min(now.plus(TRIAL_NEWS)));
+                let next = breaker.next_check().or(after_trial);
                 (Some(reason.code), reason.source.name(), lock.since, words, next)
             }
             // Closed in the meantime: nothing holds it any more.
@@ -41,6 +47,9 @@ impl Rejection {
         let next_check = next.map(|next| next.since(now).as_millis().div_ceil(1000).max(1));
         let next_check = next_check.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
         let outlook = match (next_check, order) {
+            (Some(seconds), None) if breaker.trial().is_some() => {
+                format!("A trial send is under way: look again in {seconds} s.")
+            }
             (Some(seconds), None) => format!("Next check in {seconds} s."),
             (Some(seconds), Some(_)) => format!("The order ends in {seconds} s."),
             (None, _) => "Held until an operator lifts it.".to_owned(),

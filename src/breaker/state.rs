@@ -188,6 +188,8 @@ pub(super) struct Open {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Delivered {
     pub(super) key: Option<WamidKey>,
+    /// Whether it was accepted since it opened, beyond doubt.
+    pub(super) is_sure: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -393,10 +395,10 @@ impl Breaker {
         }
     }
 
-    /// When a running trial's permit is free again at the latest.
-    pub fn trial_until(&self) -> Option<Timestamp> {
+    /// Since when a trial is under way, and when its permit is free again at the latest.
+    pub fn trial(&self) -> Option<(Timestamp, Timestamp)> {
         match &self.state {
-            State::HalfOpen(half) => half.trial.map(|trial| trial.until),
+            State::HalfOpen(half) => half.trial.map(|trial| (trial.started, trial.until)),
             State::Closed(_) | State::Open(_) => None,
         }
     }

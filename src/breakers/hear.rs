@@ -19,7 +19,10 @@ impl Breakers {
     /// Cancel safe: all evidence is in before the first await.
     pub async fn hear(&self, facts: &[Fact]) {
         let mut leaks = None;
-        let settlings: Vec<Settling> = facts.iter().map(|fact| self.hear_one(fact, &mut leaks)).collect();
+        // Delivered and 131031 for one message means open, whichever stands first in the post.
+        let (locks, others): (Vec<_>, Vec<_>) = facts.iter().partition(|fact| tells_of_lock(fact));
+        let settlings: Vec<Settling> =
+            locks.into_iter().chain(others).map(|fact| self.hear_one(fact, &mut leaks)).collect();
         for settling in settlings {
             settling.await;
         }
@@ -71,10 +74,12 @@ impl Breakers {
         }
         let mut send = key.and_then(|key| inner.sends.get(key));
         if let (None, Some(key), Some(_)) = (send, key, lock) {
-            inner.overtaking.keep(key, status);
+            inner.overtaking.keep(key, status, self.now());
             // Its answer may have come in between, and found nothing to take.
-            send = inner.sends.get(key).filter(|_| inner.overtaking.take(key).is_some());
+            send = inner.sends.get(key).filter(|_| inner.overtaking.take(key, self.now()).is_some());
         }
+        // The send of a breaker that was forgotten since is judged by the date.
+        let send = send.filter(|send| inner.registry.generation_holds(send.generation, send.at));
         let about = match send {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
@@ -102,11 +107,17 @@ impl Breakers {
     /// A message is remembered. If its failure has overtaken its answer, that is heard now: as a leak, and where its date was not
     /// enough to open, as evidence about a send of ours.
     pub(super) fn hear_overtaking(&self, phone: PhoneNumberId, key: WamidKey) -> Option<Settling> {
-        let failure = self.0.overtaking.take(key)?;
+        let failure = self.0.overtaking.take(key, self.now())?;
         let mut leak = None;
-        let settling = match self.0.registry.plainly_closed(phone) {
-            Some(_) => self.hear_status(&failure, &mut leak),
-            None => {
+        // Also beneath an order, where automation goes on. To an open breaker it says nothing more.
+        let cell = self.0.registry.get(phone);
+        let is_open = cell.is_some_and(|cell| cell.read(|breaker| breaker.next_check().is_some()));
+        let settling = match is_open {
+            false => self.hear_status(&failure, &mut leak),
+            true => {
+                if self.0.would_rejects.has(phone) {
+                    self.observe_status(phone, key, StatusKind::Failed);
+                }
                 let code = failure.errors.iter().map(|error| error.code).find(|code| is_lock(*code));
                 leak = code.and_then(|code| self.note_leak(&failure, key, code));
                 Settling::default()
@@ -147,12 +158,20 @@ impl Breakers {
         let leak = Leak {
             wamid: Wamid::parse(&status.wamid)?,
             accepted_at: send.at,
-            failed_at: status.at.unwrap_or_else(|| self.now()),
+            // Meta's dates are in whole seconds: the second of the acceptance may have begun before it.
+            failed_at: status.at.map_or_else(|| self.now(), |at| at.max(send.at)),
             code,
             fbtrace_id: send.fbtrace_id.map(|id| id.as_str().to_owned()),
             biz_opaque_callback_data: status.biz_opaque_callback_data.clone(),
             recipient: send.recipient.map(|it| it.as_str().to_owned()).or_else(|| status.recipient.clone()),
         };
         self.leaked(status.phone, &send, leak)
+    }
+}
+
+fn tells_of_lock(fact: &Fact) -> bool {
+    match fact {
+        Fact::Status(status) => status.errors.iter().any(|error| is_lock(error.code)),
+        Fact::Error(fact) => is_lock(fact.error.code),
     }
 }

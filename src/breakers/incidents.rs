@@ -32,6 +32,13 @@ impl Breakers {
         (items.collect(), more)
     }
 
+    /// The id of the phone's newest incident.
+    pub(super) fn last_incident(&self, phone: PhoneNumberId) -> Option<String> {
+        let pages = self.0.journal.lock();
+        let key = pages.book.latest(phone)?;
+        Some(pages.book.get(key)?.id.clone())
+    }
+
     /// One incident, with all that is kept of it.
     pub fn incident(&self, id: &str) -> Option<Incident> {
         let pages = self.0.journal.lock();

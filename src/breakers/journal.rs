@@ -138,6 +138,8 @@ impl Breakers {
             let accepted_at = evidence.accepted_at.unwrap_or(evidence.at);
             let own = evidence.generation.and_then(|it| pages.book.owner(phone, it, accepted_at));
             let late = is_stale.then(|| pages.book.latest(phone)).flatten();
+            // What trips is the new incident's, also where the send is from before an order that has ended since.
+            let own = own.filter(|_| !tripped);
             match own.or(here).or(late) {
                 Some(key) => pages.add(key, |incident| incident.hear(evidence, tripped)),
                 None => pages.book.evidence_waits(phone, evidence),
@@ -157,6 +159,7 @@ impl Breakers {
                 pages.add(key, |incident| incident.order(order));
             }
         }
+        let has_stepped = !touched.is_empty();
         for key in touched {
             let counts = cell.counts.get();
             if Some(key) == pages.book.latest(phone)
@@ -166,7 +169,9 @@ impl Breakers {
             }
             written.commit = self.put_incident(&mut pages, key).or(written.commit);
         }
-        for (id, leaks) in pages.book.trim() {
+        // Only a step ends an incident, and to count them all is not for each piece of evidence.
+        let surplus = if has_stepped { pages.book.trim() } else { Vec::new() };
+        for (id, leaks) in surplus {
             self.forget_leaks(&id, leaks);
             drop(self.0.store.put(Table::Incidents, id, None));
         }
@@ -202,23 +207,32 @@ impl Breakers {
     /// written down.
     pub(super) fn leaked(&self, phone: PhoneNumberId, send: &Accepted, leak: Leak) -> Option<Commit> {
         let cell = self.0.registry.get(phone)?;
-        let (current, generation) = cell.read(|breaker| (breaker.incident(), breaker.generation()));
+        // As the breaker judges it: an order that began and ended since is no close.
+        let (current, is_news) = cell.read(|breaker| {
+            let fence = breaker.fence().map(|fence| fence.generation);
+            (breaker.incident(), fence.is_none_or(|fence| send.generation >= fence))
+        });
         let mut pages = self.0.journal.lock();
-        match current {
+        // Whoever began it may not have come here yet.
+        let current = current.map(|start| self.page_of(&mut pages, phone, &cell, start, (0, 0, 0)).0);
+        let key = match current {
+            Some(key) if is_news => key,
             // Not yet enough to trip: it is a leak if that comes.
-            None if send.generation >= generation => {
-                pages.book.leak_waits(phone, send.generation, leak);
+            None if is_news => {
+                pages.book.leak_waits(phone, leak);
                 return None;
             }
-            // Whoever began it may not have come here yet.
-            Some(start) => drop(self.page_of(&mut pages, phone, &cell, start, (0, 0, 0))),
-            None => {}
-        }
-        let key = pages.book.owner(phone, send.generation, send.at)?;
+            _ => pages.book.owner(phone, send.generation, send.at)?,
+        };
         self.add_leak(&mut pages, &cell, key, leak)
     }
 
     fn add_leak(&self, pages: &mut Pages, cell: &Cell, key: Key, leak: Leak) -> Option<Commit> {
+        // Before the leak: without its incident it would be nobody's after a crash. And before it is counted: what a crash
+        // leaves behind counts no leak that it does not list.
+        if pages.dirty.contains(&key) {
+            drop(self.put_incident(pages, key));
+        }
         let value = serde_json::to_vec(&leak).unwrap_or_default();
         let listed = pages.book.leak(key, leak)?;
         if pages.book.latest(key.phone()) == Some(key) {
@@ -230,10 +244,6 @@ impl Breakers {
             if let Some(emptied) = pages.book.find(&id).map(Key::from) {
                 pages.dirty.insert(emptied);
             }
-        }
-        // Before the leak: without its incident it would be nobody's after a crash.
-        if pages.dirty.contains(&key) {
-            drop(self.put_incident(pages, key));
         }
         let Some(place) = listed.place else {
             pages.dirty.insert(key);

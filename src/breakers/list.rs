@@ -99,6 +99,8 @@ impl Breakers {
             durability: &self.0.durability,
             deaf_since: self.0.hearing.deaf_since(phone),
             can_be_watched: self.can_be_watched(phone),
+            last_incident: self.last_incident(phone),
+            observe: settings.observe,
             now: self.now(),
         };
         BreakerView::of(phone, cell, &around)

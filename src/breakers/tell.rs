@@ -79,6 +79,7 @@ impl Breakers {
                 source: step.source,
                 code: told.seen.as_ref().and_then(|seen| seen.0.code),
                 text: &step.text,
+                observe: inner.settings.load().observe,
                 incident: &step.incident.id(phone.as_str()),
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });

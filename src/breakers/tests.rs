@@ -1,5 +1,6 @@
 //! Nobody is told of a transition before it is stored.
 
+mod interleavings;
 mod messages;
 
 use std::borrow::Cow;

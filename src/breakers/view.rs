@@ -45,6 +45,10 @@ pub struct BreakerView {
     pub conditions: Vec<ConditionView>,
     /// The incident's id.
     pub incident: Option<String>,
+    /// The incident that it was in last, or is in.
+    pub last_incident: Option<String>,
+    /// enforce; or observe: nothing is rejected, whatever the state.
+    pub mode: &'static str,
     /// What would close it, in a sentence.
     pub closes_when: String,
 }
@@ -96,6 +100,8 @@ pub(super) struct Around<'a> {
     pub(super) durability: &'a Durability,
     pub(super) deaf_since: Option<Timestamp>,
     pub(super) can_be_watched: bool,
+    pub(super) last_incident: Option<String>,
+    pub(super) observe: bool,
     pub(super) now: Timestamp,
 }
 
@@ -140,6 +146,8 @@ impl BreakerView {
             }),
             conditions: conditions(breaker, held, around),
             incident: breaker.incident().map(|incident| incident.id(id.as_str())),
+            last_incident: around.last_incident.clone(),
+            mode: if around.observe { "observe" } else { "enforce" },
             closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
         }
     }

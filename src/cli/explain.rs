@@ -33,7 +33,13 @@ fn meaning(breaker: &Breaker) -> String {
         _ => "its sends",
     };
     match &*breaker.state {
+        "closed" if breaker.generation == 0 && breaker.waba_id.is_none() => {
+            "nothing was ever heard of it here, so its sends flow".to_owned()
+        }
         "closed" => "its sends flow".to_owned(),
+        "open" | "half_open" | "forced_open" if breaker.mode == "observe" => {
+            format!("observing only: {held_back} pass, and would be rejected")
+        }
         "open" => format!("{held_back} are rejected"),
         "half_open" => "one send at a time goes out as a trial, the others are rejected".to_owned(),
         "forced_open" => "an operator has its sends rejected".to_owned(),
@@ -57,9 +63,15 @@ fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
     }
     // Of a breaker that was never open there is nothing to count.
     if breaker.generation > 0 {
+        if let (None, Some(last)) = (&breaker.incident, &breaker.last_incident) {
+            lines.push(format!("Last incident: {last}."));
+        }
         lines.push(cost(breaker));
         lines.extend(observed.map(seen_by_observing));
-        lines.push(format!("So far: {}, {}.", some(breaker.probes, "probe"), some(breaker.trials, "trial")));
+        if breaker.incident.is_some() {
+            let (probes, trials) = (some(breaker.probes, "probe"), some(breaker.trials, "trial"));
+            lines.push(format!("So far: {probes}, {trials}."));
+        }
     }
     lines.extend(breaker.next_check.as_ref().map(|at| format!("Next check: {at}.")));
     lines.extend(breaker.conditions.iter().map(condition));
@@ -124,8 +136,8 @@ fn grouped(number: u64) -> String {
 
 fn condition(condition: &Condition) -> String {
     let Condition { name, since, count, text } = condition;
-    let times = some(*count, "time");
-    format!("Note: {}, {times} since {since}: {}.", name.replace('_', " "), text.trim_end_matches('.'))
+    let times = if *count > 1 { format!("{count} times ") } else { String::new() };
+    format!("Note: {}, {times}since {since}: {}.", name.replace('_', " "), text.trim_end_matches('.'))
 }
 
 fn some(count: u64, what: &str) -> String {

@@ -4,7 +4,9 @@ use std::io::{self, Write};
 
 use super::view::{Breaker, Entity, Probe};
 
-const HEADINGS: [&str; 7] = ["PHONE", "STATE", "REASON", "SINCE", "NEXT CHECK", "REJECTED", "LEAKED"];
+const HEADINGS: [&str; COLUMNS] =
+    ["PHONE", "STATE", "REASON", "SINCE", "NEXT CHECK", "REJECTED", "LEAKED", "CONDITIONS"];
+const COLUMNS: usize = 8;
 const STATE_COLUMN: usize = 1;
 
 /// Text from outside (Meta's words, an operator's reason) without what could steer a terminal.
@@ -28,7 +30,7 @@ pub(super) fn coloured(text: &str, state: &str, colours: bool) -> String {
 
 /// One row for each breaker.
 pub(super) fn table(out: &mut dyn Write, breakers: &[Breaker], colours: bool) -> io::Result<()> {
-    let rows: Vec<[String; 7]> = breakers.iter().map(row).collect();
+    let rows: Vec<[String; COLUMNS]> = breakers.iter().map(row).collect();
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -45,8 +47,8 @@ pub(super) fn table(out: &mut dyn Write, breakers: &[Breaker], colours: bool) ->
 
 fn write_row(
     out: &mut dyn Write,
-    row: &[&str; 7],
-    widths: &[usize; 7],
+    row: &[&str; COLUMNS],
+    widths: &[usize; COLUMNS],
     state: Option<&String>,
 ) -> io::Result<()> {
     let mut line = String::new();
@@ -62,7 +64,7 @@ fn write_row(
     writeln!(out, "{}", line.trim_end())
 }
 
-fn row(breaker: &Breaker) -> [String; 7] {
+fn row(breaker: &Breaker) -> [String; COLUMNS] {
     let time = |time: &Option<String>| time.as_deref().map_or_else(|| "-".to_owned(), clean);
     [
         clean(&breaker.id),
@@ -70,8 +72,12 @@ fn row(breaker: &Breaker) -> [String; 7] {
         reason(breaker),
         time(&breaker.since),
         time(&breaker.next_check),
-        breaker.rejected.to_string(),
+        match breaker.mode.as_str() {
+            "observe" => format!("{} would be", breaker.would_reject),
+            _ => breaker.rejected.to_string(),
+        },
         breaker.leaked.to_string(),
+        clean(&breaker.conditions.iter().map(|it| it.name.as_str()).collect::<Vec<_>>().join(", ")),
     ]
 }
 

@@ -84,7 +84,7 @@ Send through sendfuse; any token that begins with EAA is good, and any id of 15 
     -H 'content-type: application/json' \\
     -d '{{\"messaging_product\":\"whatsapp\",\"to\":\"16505551234\",\"type\":\"text\",\"text\":{{\"body\":\"hello\"}}}}'
 
-Lock the phone; profiles: async, sync403, sync400, ban, review_pending:
+Lock the phone; profiles: async, sync403, sync400, ban, review_pending, and with parameters intermittent, late_duplicates, reengagement_wave:
   curl http://{at}/_simulator/lock -d '{{\"phone\":\"{PHONE}\",\"profile\":\"async\"}}'
 
 Unlock it:

@@ -25,6 +25,10 @@ pub(super) struct Breaker {
     pub(super) r#override: Option<Override>,
     pub(super) conditions: Vec<Condition>,
     pub(super) incident: Option<String>,
+    #[serde(default)]
+    pub(super) last_incident: Option<String>,
+    #[serde(default)]
+    pub(super) mode: String,
     pub(super) closes_when: String,
     /// What a probe that was ordered found.
     pub(super) probe: Option<Probe>,

@@ -117,7 +117,7 @@ pub struct Listed {
 #[derive(Debug, Default)]
 struct Waiting {
     evidence: Vec<Evidence>,
-    leaks: Vec<(Generation, Leak)>,
+    leaks: Vec<Leak>,
 }
 
 /// All incidents.
@@ -151,12 +151,9 @@ impl Book {
         let mut incident = Incident::begun(phone, start);
         let Waiting { evidence, leaks } = self.waiting.remove(&phone).unwrap_or_default();
         evidence.into_iter().for_each(|evidence| incident.hear(evidence, false));
-        let waited =
-            leaks.into_iter().filter(|(admitted, _)| incident.holds(*admitted)).map(|(_, leak)| leak);
-        let waited = waited.collect();
         let before = self.latest(phone);
         self.restore(incident);
-        Recorded { key, is_new: true, before, waited }
+        Recorded { key, is_new: true, before, waited: leaks }
     }
 
     /// An incident.
@@ -208,11 +205,11 @@ impl Book {
     }
 
     /// The same for a message that failed.
-    pub fn leak_waits(&mut self, phone: PhoneNumberId, admitted: Generation, leak: Leak) {
+    pub fn leak_waits(&mut self, phone: PhoneNumberId, leak: Leak) {
         if let Some(waiting) = self.waiting(phone)
             && waiting.leaks.len() < MOST_WAITING
         {
-            waiting.leaks.push((admitted, leak));
+            waiting.leaks.push(leak);
         }
     }
 
@@ -263,20 +260,25 @@ impl Book {
 
     fn empty_oldest(&mut self) -> Option<(String, usize)> {
         let finished = |incident: &&mut Incident| incident.closed_at.is_some() && !incident.leaks.is_empty();
-        let incident = self.incidents.values_mut().find(finished)?;
+        let incident =
+            self.incidents.values_mut().filter(finished).min_by_key(|incident| incident.closed_at)?;
         let listed = std::mem::take(&mut incident.leaks).len();
         incident.left_out.leaks += u64::try_from(listed).unwrap_or(u64::MAX);
         self.listed -= listed;
         Some((incident.id.clone(), listed))
     }
 
-    /// Forgets the oldest finished incidents beyond [`MOST_FINISHED`]; gives their ids, and how many leaks each had listed.
+    /// Forgets the finished incidents that closed first beyond [`MOST_FINISHED`], not those that began first: a long lock must not be gone
+    /// when it ends. Gives their ids, and how many leaks each had listed.
     pub fn trim(&mut self) -> Vec<(String, usize)> {
         let finished = self.incidents.iter().filter(|(_, incident)| incident.closed_at.is_some());
-        let finished: Vec<Key> = finished.map(|(key, _)| *key).collect();
+        let mut finished: Vec<_> = finished.map(|(key, incident)| (incident.closed_at, *key)).collect();
         let surplus = finished.len().saturating_sub(MOST_FINISHED);
         let mut gone = Vec::new();
-        for key in finished.into_iter().take(surplus) {
+        if surplus > 0 {
+            finished.sort_unstable();
+        }
+        for (_, key) in finished.into_iter().take(surplus) {
             if let Some(incident) = self.incidents.remove(&key) {
                 self.listed -= incident.leaks.len();
                 gone.push((incident.id, incident.leaks.len()));

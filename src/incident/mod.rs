@@ -143,8 +143,17 @@ impl Incident {
         }
     }
 
-    /// Takes in a piece of evidence; `trips`: it was what opened the breaker.
+    /// Takes in a piece of evidence; `trips`: it was what opened the breaker. What is said again of a message that is in the list is
+    /// not: Meta repeats for a week, and copies must not push out what really happened last.
     pub fn hear(&mut self, evidence: Evidence, trips: bool) {
+        let says_the_same = |known: &Evidence| {
+            known.wamid.is_some()
+                && (&known.wamid, known.verdict, known.code)
+                    == (&evidence.wamid, evidence.verdict, evidence.code)
+        };
+        if !trips && self.evidence.iter().any(says_the_same) {
+            return;
+        }
         if trips && self.trip.is_none() {
             self.trip = Some(evidence.clone());
         }

@@ -204,11 +204,43 @@ fn only_the_oldest_finished_ones_leave() {
 }
 
 #[test]
+fn a_long_lock_does_not_leave_when_it_ends() {
+    let mut book = Book::default();
+    let count = i64::try_from(MOST_FINISHED).unwrap();
+    let long = book.record(phone("0"), start(1, 0)).key;
+    for n in 1..=count {
+        let begun = start(1, n);
+        let key = book.record(phone(&n.to_string()), begun).key;
+        book.get_mut(key).unwrap().step(&step(2, Shown::Closed, begun));
+    }
+    book.get_mut(long).unwrap().step(&step(9, Shown::Closed, start(1, 0)));
+    assert_eq!(book.trim(), [(start(1, 1).id("1"), 0)], "the one that closed first");
+}
+
+#[test]
+fn what_is_said_again_is_not_listed_again() {
+    let mut incident = incident(1, None);
+    let said = |wamid: &str, verdict| {
+        let wamid = Wamid::parse(wamid);
+        Evidence { wamid, verdict, ..evidence("locked".into()) }
+    };
+    let verdicts = [Verdict::Lock, Verdict::Delivered];
+    for _ in 0..30 {
+        for verdict in verdicts {
+            incident.hear(said("wamid.a", verdict), false);
+        }
+    }
+    assert_eq!(incident.evidence, verdicts.map(|verdict| said("wamid.a", verdict)));
+    incident.hear(said("wamid.b", Verdict::Lock), false);
+    assert_eq!((incident.evidence.len(), incident.left_out.evidence), (3, 0));
+}
+
+#[test]
 fn what_failed_before_the_trip_waits_for_it() {
     let mut book = Book::default();
     book.restore(incident(1, Some(3)));
-    book.leak_waits(phone("1"), Generation(3), leak(1));
-    book.leak_waits(phone("2"), Generation(0), leak(2));
+    book.leak_waits(phone("1"), leak(1));
+    book.leak_waits(phone("2"), leak(2));
     book.evidence_waits(phone("1"), evidence("a strike".into()));
     let recorded = book.record(phone("1"), start(4, 9));
     assert_eq!((recorded.waited, recorded.is_new), (vec![leak(1)], true));

@@ -14,7 +14,7 @@ mod sends;
 mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 
@@ -34,6 +34,8 @@ pub struct Registry {
     cells: DashMap<PhoneNumberId, Arc<Cell>>,
     /// At least the number of cells; raised before one is added.
     occupied: AtomicUsize,
+    /// When a breaker was last forgotten, in milliseconds.
+    forgot_at: AtomicI64,
 }
 
 impl Registry {
@@ -81,6 +83,12 @@ impl Registry {
         all
     }
 
+    /// Whether a generation that was noted at that time still means what it meant: a breaker that is forgotten begins anew at 0,
+    /// and what comes to be judged then may bear a number that its next incident reaches again.
+    pub fn generation_holds(&self, generation: Generation, noted: Timestamp) -> bool {
+        generation == Generation::default() || noted.millis() > self.forgot_at.load(Ordering::Relaxed)
+    }
+
     /// Forgets breakers that were closed for so long that no late news can come. One that somebody holds at this moment
     /// stays. `tell` is told of each that goes, before another can be made in its place, and must not come back here.
     pub fn forget(&self, now: Timestamp, mut tell: impl FnMut(PhoneNumberId)) {
@@ -89,6 +97,7 @@ impl Registry {
             let gone = self.cells.remove_if(&phone, |_, cell| {
                 let gone = Arc::strong_count(cell) == 1 && cell.read(|breaker| breaker.is_forgettable(now));
                 if gone {
+                    self.forgot_at.fetch_max(now.millis(), Ordering::Relaxed);
                     tell(phone);
                 }
                 gone

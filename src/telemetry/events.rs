@@ -3,7 +3,7 @@
 //! Transitions and what needs an operator are logged; what comes once a request or once a message is only counted, or logged
 //! at `debug`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::labels::{
     Admission, ProbeOutcome, RejectReason, ReloadResult, Scope, TrialOutcome, Verdict, WebhookResult,
@@ -101,6 +101,8 @@ pub struct TransitionEvent<'a> {
     pub code: Option<i64>,
     /// The evidence or the operator's reason in words. Nothing secret, no recipient.
     pub text: &'a str,
+    /// Whether it only observes: then no send is stopped.
+    pub observe: bool,
     /// The incident that it belongs to.
     pub incident: &'a str,
     /// Of a trip by a message that Meta had accepted: the time from then to now.
@@ -110,6 +112,10 @@ pub struct TransitionEvent<'a> {
 impl TransitionEvent<'_> {
     const fn meaning(&self) -> &'static str {
         match self.transition {
+            TransitionKind::Trip if self.observe => "observed: sends would be stopped",
+            TransitionKind::HalfOpen if self.observe => "observed: only trial sends would pass",
+            TransitionKind::Reopen if self.observe => "observed: sends would be stopped again",
+            TransitionKind::ForceOpen if self.observe => "observed: an operator would stop sends",
             TransitionKind::Trip => "sends are stopped",
             TransitionKind::HalfOpen => "trial sends may pass",
             TransitionKind::Reopen => "sends are stopped again",
@@ -255,8 +261,14 @@ pub struct WebhookEvent {
 
 impl Event for WebhookEvent {
     fn record(self, metrics: &Metrics) {
-        // Anybody can post there, so not even a forged one deserves a line that is on by default.
+        // Anybody can post there, so no forged one deserves a line of its own that is on by default. But a wrong secret must be
+        // seen: its other signs (deaf phones, trials that nobody confirms) lead elsewhere.
         tracing::debug!(result = self.result.name(), "webhook");
+        if self.result == WebhookResult::Forged && metrics.is_forgery_worth_a_line(Instant::now()) {
+            tracing::warn!(
+                "webhooks are refused: their signature is by none of webhook.app_secrets (said once an hour at most)"
+            );
+        }
         metrics.webhooks.add((self.result,));
     }
 }

@@ -1,5 +1,8 @@
 //! Every metric that counts events.
 
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 
 use super::codes;
@@ -54,7 +57,12 @@ pub struct Metrics {
     pub(super) store_up: IntGauge,
     pub(super) overhead: Histogram,
     pub(super) config_reloads: Counters<(ReloadResult,)>,
+    /// When it was last said that webhooks are forged.
+    forgery_told: Mutex<Option<Instant>>,
 }
+
+/// It is said again after so long.
+const FORGERY_AGAIN: Duration = Duration::from_secs(3600);
 
 impl Metrics {
     pub(super) fn new() -> Self {
@@ -109,8 +117,19 @@ impl Metrics {
                 &OVERHEAD_BUCKETS,
             ),
             config_reloads: Counters::new(&to, "config_reloads_total", "Changed configurations, by result."),
+            forgery_told: Mutex::default(),
             registry: to,
         }
+    }
+
+    /// Whether it is time to say that webhooks are forged; then it is noted as said.
+    pub(super) fn is_forgery_worth_a_line(&self, now: Instant) -> bool {
+        let mut told = self.forgery_told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = told.is_none_or(|told| now.saturating_duration_since(told) >= FORGERY_AGAIN);
+        if is_due {
+            *told = Some(now);
+        }
+        is_due
     }
 
     /// Counts an error by its code, if it is known.

@@ -40,6 +40,14 @@ impl Telemetry {
     }
 }
 
+#[cfg(test)]
+impl Telemetry {
+    /// How much evidence was late news, for tests that ask thousands of times.
+    pub(crate) fn stale_evidence(&self) -> u64 {
+        self.0.stale_evidence.get()
+    }
+}
+
 impl Default for Telemetry {
     fn default() -> Self {
         Self::new()

@@ -201,6 +201,7 @@ fn trip() -> TransitionEvent<'static> {
         source: Source::Webhook,
         code: Some(131_031),
         text: "Business Account locked\nsendfuse: all is well",
+        observe: false,
         incident: "inc-1",
         detection: Some(Duration::from_secs(4)),
     }
@@ -267,4 +268,26 @@ fn what_comes_with_every_request_is_not_logged() {
         telemetry.emit(OverheadEvent(Duration::ZERO));
     });
     assert_eq!(text, "");
+}
+
+#[test]
+fn a_wrong_secret_is_said_once_and_not_for_every_forged_webhook() {
+    let telemetry = Telemetry::new();
+    let text = logs::tests::logged(logs::Format::Text, None, || {
+        for result in
+            [WebhookResult::Accepted, WebhookResult::Forged, WebhookResult::Forged, WebhookResult::Unsigned]
+        {
+            telemetry.emit(WebhookEvent { result });
+        }
+    });
+    assert!(text.contains("webhook.app_secrets") && text.lines().count() == 1, "{text}");
+}
+
+#[test]
+fn observe_mode_does_not_say_that_sends_are_stopped() {
+    let telemetry = Telemetry::new();
+    let text = logs::tests::logged(logs::Format::Text, None, || {
+        telemetry.emit(TransitionEvent { observe: true, ..trip() });
+    });
+    assert!(text.contains("sends would be stopped"), "{text}");
 }

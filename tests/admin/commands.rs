@@ -74,17 +74,20 @@ async fn status_is_a_table() {
     let server = Server::open().await;
     let (_, out, _) = plain(&server, "status").await;
     let expected = "\
-PHONE  STATE        REASON                                        SINCE                 NEXT CHECK            REJECTED  LEAKED
-101    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2
-102    half_open    131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  -                     118       2
-103    forced_open  ann: drill                                    2026-05-01T10:00:00Z  -                     118       2
-104    bypassed     ann: drill                                    2026-05-01T10:00:00Z  -                     118       2
-106    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2
+PHONE  STATE        REASON                                        SINCE                 NEXT CHECK            REJECTED  LEAKED  CONDITIONS
+101    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
+102    half_open    131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  -                     118       2       no_token
+103    forced_open  ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
+104    bypassed     ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
+106    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
 ";
     assert_eq!(out, expected);
     let (_, out, _) = plain(&server, "status 105").await;
     let row = out.lines().nth(1).unwrap();
-    assert_eq!(row.split_whitespace().collect::<Vec<_>>(), ["105", "closed", "-", "-", "-", "118", "2"]);
+    assert_eq!(
+        row.split_whitespace().collect::<Vec<_>>(),
+        ["105", "closed", "-", "-", "-", "118", "2", "no_token"]
+    );
 }
 
 #[tokio::test]

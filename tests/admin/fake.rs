@@ -208,6 +208,8 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
             count: 4,
             text: "there is no token to probe with".into(),
         }],
+        last_incident: None,
+        mode: "enforce",
         incident: (!closed).then(|| "inc-1".to_owned()),
         closes_when: "a health check that finds nothing, then a delivered trial.".into(),
     }

@@ -1,7 +1,7 @@
 //! A scene: the whole program, a simulated Meta before it, apps behind it, and a clock that jumps.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -49,6 +49,8 @@ pub(super) struct Stage {
     pub(super) config: Config,
     pub(super) meta: simulator::Options,
     pub(super) store: Arc<dyn Store>,
+    /// Webhooks with this text in them reach the program, but Meta never hears its 200, and so tells them again and again.
+    pub(super) unacknowledged: Option<&'static str>,
 }
 
 /// The program on its stage. Clones are the same scene.
@@ -59,8 +61,16 @@ pub(super) struct Scene {
     pub(super) clock: Clock,
     /// Webhooks that Meta got a 200 for, counted before anybody else runs.
     pub(super) acknowledged: Arc<AtomicU64>,
+    /// What a restart goes on with.
+    config: Config,
+    store: Arc<dyn Store>,
+    telemetry: Telemetry,
+    door: Door,
     _stop: Arc<DropGuard>,
 }
+
+/// Where Meta's webhooks go in, while the program runs.
+type Door = Arc<Mutex<Option<WebhookService<Breakers>>>>;
 
 /// What an app got.
 #[derive(Clone, Debug)]
@@ -98,28 +108,31 @@ impl Scene {
             record: 4096,
             ..simulator::Options::default()
         };
-        let mut stage = Stage { config: Config::default(), meta, store: Arc::new(Memory) };
+        let mut stage =
+            Stage { config: Config::default(), meta, store: Arc::new(Memory), unacknowledged: None };
         stage.config.webhook.app_secrets = vec![Secret::new(stage.meta.app_secret.clone())];
         stage.config.upstream.url = "http://graph.facebook.com".parse().unwrap();
         tweak(&mut stage);
 
-        let (door, acknowledged) = (Arc::new(OnceLock::new()), Arc::new(AtomicU64::new(0)));
-        stage.meta.deliver = Some(deliver(Arc::clone(&door), Arc::clone(&acknowledged)));
-        let meta = Simulator::new(stage.meta);
-        let origin = meta.clone();
-        let connect = move || {
-            let (near, far) = duplex(64 * 1024);
-            let origin = origin.clone();
-            tokio::spawn(async move { origin.serve_connection(far).await });
-            Ok(Box::new(near) as Box<dyn Io>)
-        };
-        let upstream = Upstream::in_memory(&upstream_options(&stage.config), connect).unwrap();
-        let (wired, tasks) =
-            Wired::new(stage.config, upstream, stage.store, Telemetry::new(), clock).unwrap();
-        assert!(door.set(wired.webhook.clone()).is_ok());
-        let stop = CancellationToken::new();
-        tokio::spawn(tasks.run(stop.clone()));
-        Self { meta, wired, clock, acknowledged, _stop: Arc::new(stop.drop_guard()) }
+        let (door, acknowledged) = (Door::default(), Arc::new(AtomicU64::new(0)));
+        let unacknowledged = stage.unacknowledged;
+        stage.meta.deliver = Some(deliver(Arc::clone(&door), Arc::clone(&acknowledged), unacknowledged));
+        let (meta, telemetry) = (Simulator::new(stage.meta), Telemetry::new());
+        let (config, store) = (stage.config, stage.store);
+        let (wired, _stop) = start(&meta, config.clone(), Arc::clone(&store), telemetry.clone(), clock);
+        *door.lock().unwrap() = Some(wired.webhook.clone());
+        Self { meta, wired, clock, acknowledged, config, store, telemetry, door, _stop }
+    }
+
+    /// The program ends, and after a while starts again on the same store. Its metrics go on, so that a scene can count.
+    pub(super) async fn restart(self, after: Duration) -> Self {
+        let Self { meta, clock, acknowledged, config, store, telemetry, door, .. } = self;
+        drop((self.wired, self._stop));
+        door.lock().unwrap().take();
+        sleep(after).await;
+        let (wired, _stop) = start(&meta, config.clone(), Arc::clone(&store), telemetry.clone(), clock);
+        *door.lock().unwrap() = Some(wired.webhook.clone());
+        Self { meta, wired, clock, acknowledged, config, store, telemetry, door, _stop }
     }
 
     /// A bare connection to the send path.
@@ -340,15 +353,43 @@ pub(super) fn id(phone: &str) -> PhoneNumberId {
     PhoneNumberId::parse(phone).unwrap()
 }
 
+/// Starts the program before this Meta. It runs until the guard is dropped.
+fn start(
+    meta: &Simulator,
+    config: Config,
+    store: Arc<dyn Store>,
+    telemetry: Telemetry,
+    clock: Clock,
+) -> (Wired, Arc<DropGuard>) {
+    let origin = meta.clone();
+    let connect = move || {
+        let (near, far) = duplex(64 * 1024);
+        let origin = origin.clone();
+        tokio::spawn(async move { origin.serve_connection(far).await });
+        Ok(Box::new(near) as Box<dyn Io>)
+    };
+    let upstream = Upstream::in_memory(&upstream_options(&config), connect).unwrap();
+    let (wired, tasks) = Wired::new(config, upstream, store, telemetry, clock).unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(tasks.run(stop.clone()));
+    (wired, Arc::new(stop.drop_guard()))
+}
+
 /// Meta's way to the webhook listener.
 fn deliver(
-    door: Arc<OnceLock<WebhookService<Breakers>>>,
+    door: Door,
     acknowledged: Arc<AtomicU64>,
+    unacknowledged: Option<&'static str>,
 ) -> simulator::Deliver {
     Arc::new(move |request| {
         let (door, acknowledged) = (Arc::clone(&door), Arc::clone(&acknowledged));
+        let lost = unacknowledged.is_some_and(|text| String::from_utf8_lossy(request.body()).contains(text));
         Box::pin(async move {
-            let answer = post(door.get().ok_or("not yet")?.clone(), request).await?;
+            let service = door.lock().unwrap().clone();
+            let answer = post(service.ok_or("it is down")?, request).await?;
+            if lost {
+                return Err("the answer was lost".into());
+            }
             if answer.status() == StatusCode::OK {
                 acknowledged.fetch_add(1, Ordering::SeqCst);
             }

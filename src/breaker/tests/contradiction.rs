@@ -108,3 +108,20 @@ fn a_block_that_messages_have_refuted_does_not_trip_again_until_health_was_clear
     scene.apply(Event::Watched { generation, health: clear() });
     assert_eq!(kinds(&scene.apply(Event::Watched { generation, health: blocked() })), [TransitionKind::Trip]);
 }
+
+#[test]
+fn an_old_message_that_is_read_contradicts_nothing_and_closes_nothing() {
+    let read = |scene: &mut Scene| {
+        scene.later(60);
+        let about = unknown(scene, "old");
+        scene.apply(Event::Proof { about, sent: false })
+    };
+    let mut scene = blocked_at_meta();
+    assert_eq!(kinds(&read(&mut scene)), [TransitionKind::HalfOpen], "a trial decides");
+    assert_eq!(scene.lock_of_incident().contradiction, None);
+    let mut scene = blocked_at_meta();
+    scene.policy.half_open = false;
+    assert_eq!(kinds(&read(&mut scene)), [], "where there is none, it is not enough");
+    scene.proof(unknown(&scene, "past"));
+    assert_eq!(scene.shown(), Shown::Closed, "but what was sent since is");
+}

@@ -43,6 +43,28 @@ fn half_open() {
 }
 
 #[test]
+fn a_trial_that_is_under_way() {
+    let mut scene = scene();
+    scene.half_open();
+    scene.begins_trial();
+    assert_eq!(
+        sentence(&scene),
+        "It closes after one trial send delivered; one is under way since 2026-05-01T10:01:00Z, until 2026-05-01T10:03:00Z at the latest."
+    );
+}
+
+#[test]
+fn a_contradiction_is_for_metas_support() {
+    let mut scene = scene();
+    scene.half_open();
+    let about = scene.trial("t");
+    scene.lock(about);
+    assert!(
+        sentence(&scene).ends_with("take that to Meta's support, for each further trial may lose a message.")
+    );
+}
+
+#[test]
 fn an_order() {
     let mut scene = scene();
     scene.trip();

@@ -4,6 +4,7 @@ mod clock;
 mod contradiction;
 mod explaining;
 mod flapping;
+mod hung;
 mod late_news;
 mod model;
 mod open;

@@ -48,13 +48,18 @@ fn the_reason_has_the_code_that_tripped() {
 }
 
 #[test]
-fn in_half_open_the_next_check_is_the_end_of_the_trial() {
+fn while_a_trial_is_under_way_the_next_look_is_in_seconds() {
     let mut scene = scene();
     scene.half_open();
     scene.begins_trial();
     scene.later(20);
     let rejection = Rejection::of(&scene.breaker, "1", scene.now());
-    assert_eq!((rejection.state.name(), rejection.next_check), ("half_open", Some(100)));
+    assert_eq!((rejection.state.name(), rejection.next_check), ("half_open", Some(5)));
+    let body = String::from_utf8(rejection.body("1")).unwrap();
+    assert!(body.contains("A trial send is under way: look again in 5 s."), "{body}");
+    scene.later(97);
+    let rejection = Rejection::of(&scene.breaker, "1", scene.now());
+    assert_eq!(rejection.next_check, Some(3), "and when its lease ends at the latest");
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn one_send_is_the_trial_and_the_others_are_rejected() {
     let policy = scene.policy.clone();
     assert_eq!(scene.admit(), Admission::Reject);
     assert_eq!(scene.breaker.begin_trial(scene.now(), &policy), None);
-    assert_eq!(scene.breaker.trial_until(), scene.dated(120_000));
+    assert_eq!(scene.breaker.trial().map(|(_, until)| until), scene.dated(120_000));
     scene.accepted(lease, generation, &["t"]);
     assert_eq!(scene.admit(), Admission::Reject, "accepted is not delivered");
     assert_eq!(scene.generation(), generation, "a permit is no transition");
@@ -293,4 +293,13 @@ fn a_trial_that_fails_with_another_code_makes_way_for_the_next_and_may_still_be_
     assert_eq!(scene.admit(), Admission::Reject, "and it frees no permit but its own");
     assert_eq!(kinds(&scene.proof(about)), [TransitionKind::Close], "another device got it");
     assert!(scene.apply(Event::Failed { about: next }).notes.is_empty());
+}
+
+#[test]
+fn a_trials_failure_counts_though_its_send_is_forgotten_and_its_date_is_near() {
+    let mut scene = scene();
+    scene.half_open();
+    scene.trial("t");
+    let forgotten = About::Unknown { key: Some(key("t")), dated: scene.dated(0) };
+    assert_eq!(kinds(&scene.lock(forgotten)), [TransitionKind::Reopen]);
 }

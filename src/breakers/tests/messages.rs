@@ -260,3 +260,35 @@ async fn a_failure_that_overtakes_its_answer_counts_when_the_answer_comes() {
         assert_eq!(incidents.len(), detected);
     }
 }
+
+/// An order begins an incident and its end ends it, but neither is a close: what was accepted before it and fails after it trips
+/// the breaker, and belongs to what that begins.
+#[tokio::test(start_paused = true)]
+async fn what_trips_after_an_order_is_not_of_the_orders_incident() {
+    let mut house = House::new(false, false);
+    house.take(Accepted(&["a"])).await;
+    for kind in [OrderKind::Open, OrderKind::Lift] {
+        let (reason, by) = ("a drill".to_owned(), "ann".to_owned());
+        house.breakers.order(id(PHONE), Order { kind, reason, by, hold: None }, None).await.unwrap();
+    }
+    house.take(Said("a", Failed)).await;
+    assert_eq!(house.breakers.view(id(PHONE)).leaked, 1);
+    let (incidents, _) = house.breakers.incidents(None, None, 10);
+    let told = incidents.iter().map(|(_, it)| (it.trip.is_some(), it.leaked, it.counts.evidence));
+    assert_eq!(told.collect::<Vec<_>>(), [(true, 1, 1), (false, 0, 0)], "the newest first");
+}
+
+/// In observe mode the failure of a would-be rejection may overtake its answer too.
+#[tokio::test(start_paused = true)]
+async fn a_would_be_rejection_whose_failure_overtakes_its_answer_has_failed() {
+    let mut house = House::new(false, true);
+    for step in [Accepted(&["a"]), Said("a", Failed), Accepted(&["b"])] {
+        house.take(step).await;
+    }
+    let permit = forwarded(house.breakers.admit(id(PHONE)));
+    house.say(PHONE, "c", Failed).await;
+    let message = Message { wamid: Cow::Borrowed("c"), recipient: None };
+    permit.accepted(std::slice::from_ref(&message), None).await;
+    let sums = house.breakers.report().would_reject;
+    assert_eq!((sums.total(), sums.failed, sums.unknown), (2, 1, 1));
+}

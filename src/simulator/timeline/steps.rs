@@ -84,6 +84,7 @@ fn lock(text: &str) -> Result<Lock, Wrong> {
             lasting: time(needed("lasting")?)?,
             failed_percent: percent(needed("failed")?)?,
         },
+        "" => return Err(("the profile that is missing".to_owned(), PROFILE)),
         _ => return Err((name.to_owned(), PROFILE)),
     };
     for (n, clause) in options.iter().enumerate() {
@@ -254,7 +255,7 @@ mod tests {
         for (text, what, rule) in [
             ("", "", STEP),
             ("luck 1 async", "luck", STEP),
-            ("lock 1", "", PROFILE),
+            ("lock 1", "the profile that is missing", PROFILE),
             ("lock 1 asink", "asink", PROFILE),
             ("lock 1 async 2s", "async 2s", PROFILE),
             ("lock 1 async, failures after soon", "soon", DELAY),

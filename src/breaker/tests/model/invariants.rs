@@ -171,7 +171,7 @@ pub(super) fn a_duplicate_changes_nothing(breaker: &Breaker, event: &Event, cx: 
 pub(super) fn nothing_waits_too_long(breaker: &Breaker, world: &World) {
     let (policy, cx) = (&world.policy, world.context());
     let due = breaker.next_due(&cx);
-    let waits = automation(breaker) == Shown::Open || breaker.trial_until().is_some();
+    let waits = automation(breaker) == Shown::Open || breaker.trial().is_some();
     assert!(!waits || due.is_some(), "it waits for ever");
     let Some(due) = due else { return };
     if waits {

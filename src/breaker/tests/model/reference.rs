@@ -209,11 +209,10 @@ impl World {
                 self.said(Some(n), said, failed);
             }
             Happens::Failed { back } => {
+                let Some(n) = Self::nth_last(self.sends.len(), back) else { return };
                 self.end_order();
-                if let (Some(n), Some((out, ..))) = (Self::nth_last(self.sends.len(), back), self.trial)
-                    && out == n
-                    && self.sends[n].answer == Some(Answer::Accepted)
-                {
+                let is_out = self.trial.is_some_and(|(out, ..)| out == n);
+                if is_out && self.sends[n].answer == Some(Answer::Accepted) {
                     self.trial = None;
                 }
             }

@@ -203,6 +203,9 @@ impl World {
             wait = (wait * 2).min(millis(self.policy.probe_max_interval));
         }
         self.next_check = self.now + wait - wait / 10;
+        if self.delivered.is_some() {
+            self.next_check = self.next_check.min(self.backs_off_until);
+        }
     }
 
     fn trip(&mut self) {

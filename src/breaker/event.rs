@@ -1,0 +1,204 @@
+//! What happens to a breaker, and what comes of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::backoff::Jitter;
+use super::evidence::{About, Reason, Source};
+use super::policy::Policy;
+use super::state::{Generation, IncidentStart, Lease, Override, Shown};
+use crate::graph::health::Health;
+use crate::graph::ids::WamidKey;
+use crate::time::Timestamp;
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// 131031 or 368.
+    Lock {
+        /// Which send it is about.
+        about: About,
+        /// What opens the breaker, if this does.
+        reason: Reason,
+    },
+    /// `sent`, `delivered` or `read`.
+    Proof {
+        /// Which message.
+        about: About,
+        /// Whether it is `sent`, which happens when Meta accepts; the others may come days later.
+        sent: bool,
+    },
+    /// A trial was accepted. Also comes late, after its lease is over.
+    TrialAccepted {
+        /// Its permit.
+        lease: Lease,
+        /// The generation that admitted it.
+        generation: Generation,
+        /// Its messages; none if the answer is encrypted.
+        keys: Vec<WamidKey>,
+    },
+    /// A trial ended and proved nothing: another error, no answer, or its permit was dropped.
+    TrialEnded {
+        /// Its permit.
+        lease: Lease,
+        /// Dropped, not answered.
+        abandoned: bool,
+    },
+    /// A message failed with a code that is no lock. It proves nothing; if it was the trial, the next send may be the next.
+    Failed {
+        /// Which message.
+        about: About,
+    },
+    /// A probe's outcome.
+    Probed {
+        /// Its lease.
+        lease: Lease,
+        /// What it found.
+        health: Health,
+    },
+    /// What a probe of a closed breaker found: watching, or on an operator's word.
+    Watched {
+        /// The breaker's generation when the probe was begun.
+        generation: Generation,
+        /// What it found.
+        health: Health,
+    },
+    /// Probe at once, if it is open and no probe is out.
+    CheckNow {
+        /// An operator, or Meta's word that it has been lifted: then a clear answer counts without waiting for the back-off.
+        asked: bool,
+    },
+    /// Something may be due: see [`Breaker::next_due`].
+    Tick,
+    /// An operator closes it.
+    Reset {
+        /// Who, and why.
+        text: String,
+    },
+    /// An operator holds it open or bypasses it.
+    Hold(Override),
+    /// An operator ends `open` or `bypass`.
+    Lift {
+        /// Who, and why.
+        text: String,
+    },
+}
+
+/// What the machine must know beside the event.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What time it is.
+    pub now: Timestamp,
+    /// A random number.
+    pub jitter: Jitter,
+    /// Whether a webhook ever came for this phone or its WABA.
+    pub heard: bool,
+    /// The numbers.
+    pub policy: &'a Policy,
+}
+
+/// What came of an event.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// The transitions, in order: an override that ran out can come before another.
+    pub transitions: Vec<Transition>,
+    /// A probe to start now.
+    pub probe: Option<Lease>,
+    /// What else is worth counting.
+    pub notes: Vec<Note>,
+    /// Whether something that outlives the process has changed.
+    pub changed: bool,
+}
+
+/// One step of a breaker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Which.
+    pub kind: TransitionKind,
+    /// The shown state before.
+    pub from: Shown,
+    /// The shown state after.
+    pub to: Shown,
+    /// The generation that it made.
+    pub generation: Generation,
+    /// Whose word it was.
+    pub source: Source,
+    /// When.
+    pub at: Timestamp,
+    /// The evidence in words.
+    pub text: String,
+    /// The incident that it belongs to: the one that it begins, goes on with or ends.
+    pub incident: IncidentStart,
+}
+
+/// The kinds of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransitionKind {
+    /// closed → open
+    Trip,
+    /// open → half-open
+    HalfOpen,
+    /// half-open → open
+    Reopen,
+    /// half-open → closed (or open → closed without half-open)
+    Close,
+    /// any → closed, by an operator
+    Reset,
+    /// An operator holds it open.
+    ForceOpen,
+    /// An operator bypasses it.
+    Bypass,
+    /// An operator's order ended: by word, or because its time was over.
+    Lift,
+}
+
+impl TransitionKind {
+    /// All of them, in the order in which they are declared.
+    pub const ALL: [Self; 8] = [
+        Self::Trip,
+        Self::HalfOpen,
+        Self::Reopen,
+        Self::Close,
+        Self::Reset,
+        Self::ForceOpen,
+        Self::Bypass,
+        Self::Lift,
+    ];
+
+    /// As the metrics write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Trip => "trip",
+            Self::HalfOpen => "half_open",
+            Self::Reopen => "reopen",
+            Self::Close => "close",
+            Self::Reset => "reset",
+            Self::ForceOpen => "force_open",
+            Self::Bypass => "bypass",
+            Self::Lift => "lift",
+        }
+    }
+}
+
+/// Things that are counted and are no transition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Note {
+    /// Evidence that was late news.
+    Stale,
+    /// A trial's message was delivered.
+    TrialConfirmed,
+    /// A trial was taken for confirmed, since no webhook ever comes here.
+    TrialUnheard,
+    /// A trial met 131031 or 368.
+    TrialLocked,
+    /// A trial ended with another code.
+    TrialOther,
+    /// A trial's permit was dropped.
+    TrialAbandoned,
+    /// A trial's lease ran out.
+    TrialTimedOut,
+    /// A probe came back after its lease, or unasked.
+    ProbeIgnored,
+    /// A probe's lease ran out.
+    ProbeLeaseOver,
+}

@@ -1,0 +1,115 @@
+//! What probes find, and when the next one is due.
+
+use super::super::backoff::wait;
+use super::super::evidence::{Reason, Source};
+use super::super::state::{Breaker, ContradictionKind, Generation, Lease, Open, Probe, State};
+use super::super::{Applied, Context, Note};
+use super::deadline::{is_over, longest_wait};
+use crate::graph::health::{Health, Unknown};
+use crate::graph::ids::WamidKey;
+
+impl Breaker {
+    pub(super) fn probed(&mut self, lease: Lease, health: Health, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &mut self.state else {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        };
+        if open.probe.is_none_or(|probe| probe.lease != lease) {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        }
+        open.probe = None;
+        out.changed = true;
+        let lock = &mut open.lock;
+        let no_token = matches!(health, Health::Unknown(Unknown::NoToken | Unknown::TokenInvalid));
+        lock.no_token = no_token.then(|| lock.no_token.unwrap_or(cx.now));
+        match &health {
+            Health::Clear(_) => {
+                lock.probes += 1;
+                lock.health = Some((cx.now, health));
+                lock.agree(ContradictionKind::BlockedButDelivered);
+                let not_before = open.entered_at.plus(cx.policy.min_open).max(open.backs_off_until);
+                if is_over(not_before, longest_wait(cx.policy), cx.now) {
+                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", None, cx, out);
+                } else {
+                    open.next_check = not_before;
+                }
+            }
+            Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
+            Health::Blocked(_) | Health::Unknown(_) => {
+                if matches!(health, Health::Blocked(_)) {
+                    lock.agree(ContradictionKind::ClearButFailing);
+                }
+                lock.probes += 1;
+                lock.health = Some((cx.now, health));
+                open.schedule(cx);
+                open.lock.attempt = open.lock.attempt.saturating_add(1);
+            }
+        }
+    }
+
+    /// What a probe found while it was closed is news if nothing has happened since, and if health has not said the same
+    /// when it closed.
+    pub(super) fn watched(
+        &mut self,
+        generation: Generation,
+        health: &Health,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        if !matches!(self.state, State::Closed(_)) || generation != self.generation {
+            out.notes.push(Note::ProbeIgnored);
+            return;
+        }
+        match health {
+            Health::Clear(_) => {
+                if let Some(fence) = self.fence.as_mut().filter(|fence| fence.outlived_block) {
+                    (fence.outlived_block, fence.contradiction) = (false, None);
+                    out.changed = true;
+                }
+            }
+            Health::Blocked(_) => {
+                let is_news = !self.fence.as_ref().is_some_and(|fence| fence.outlived_block);
+                match Reason::of_health(health, cx.now).filter(|_| is_news) {
+                    Some(reason) => {
+                        self.trip(reason, Some((cx.now, health.clone())), cx, out);
+                    }
+                    None => out.notes.push(Note::Stale),
+                }
+            }
+            Health::Unknown(_) => {}
+        }
+    }
+
+    pub(super) fn check_now(&mut self, asked: bool, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &mut self.state else { return };
+        if asked {
+            open.backs_off_until = open.entered_at;
+        }
+        if open.probe.is_some() {
+            return;
+        }
+        self.leases += 1;
+        let lease = Lease(self.leases);
+        open.probe = Some(Probe { lease, until: cx.now.plus(cx.policy.probe_lease) });
+        // Should the process die before the outcome, the next one probes then.
+        open.schedule(cx);
+        out.probe = Some(lease);
+        out.changed = true;
+    }
+}
+
+impl Open {
+    pub(super) fn delivered_message(&self) -> Option<WamidKey> {
+        self.delivered?.key
+    }
+
+    pub(super) fn schedule(&mut self, cx: &Context<'_>) {
+        let policy = cx.policy;
+        let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
+        self.next_check = cx.now.plus(wait);
+        if self.delivered.is_some() {
+            self.next_check = self.next_check.min(self.backs_off_until);
+        }
+    }
+}
