@@ -49,6 +49,7 @@ impl Breakers {
                 self.pin_changed(news);
                 Settling::default()
             }
+            Fact::Account(_) => Settling::default(),
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };
@@ -188,6 +189,6 @@ fn tells_of_lock(fact: &Fact) -> bool {
     match fact {
         Fact::Status(status) => status.lock().is_some(),
         Fact::Error(fact) => is_lock(fact.error.code),
-        Fact::Number { .. } | Fact::Security(_) => false,
+        Fact::Number { .. } | Fact::Security(_) | Fact::Account(_) => false,
     }
 }

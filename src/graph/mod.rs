@@ -2,6 +2,7 @@
 
 pub mod answer;
 pub mod batch;
+pub mod class;
 pub mod error;
 mod form;
 pub mod health;

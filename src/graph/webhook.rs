@@ -1,10 +1,12 @@
 //! Webhook bodies: every entry, change, status and error in them.
 
+mod account;
 mod reading;
 mod security;
 #[cfg(test)]
 mod tests;
 
+use super::class::Class;
 use super::error::is_lock;
 use super::ids::{DisplayNumber, PhoneNumberId, WabaId};
 use crate::time::Timestamp;
@@ -27,6 +29,8 @@ pub enum Fact {
     },
     /// A change of the field `security`.
     Security(Security),
+    /// An account event.
+    Account(Account),
 }
 
 /// What has become of a two-step PIN, in Meta's own user interface.
@@ -52,6 +56,54 @@ pub enum SecurityEvent {
     /// `PIN_REQUEST_SUCCESS`
     PinRequestSuccess,
 }
+
+/// An account event that says something about sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Whom it is about.
+    pub waba: WabaId,
+    /// `entry[].time`: when it was.
+    pub at: Option<Timestamp>,
+    /// What it says.
+    pub news: AccountNews,
+}
+
+/// What an account event says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AccountNews {
+    /// `DISABLED_UPDATE`, `DISABLE`
+    Disabled,
+    /// `DISABLED_UPDATE`, `REINSTATE`
+    Reinstated,
+    /// `ACCOUNT_RESTRICTION`: these restrictions of messages hold, and no others. Empty: none does.
+    Restricted(Vec<Restriction>),
+    /// `ACCOUNT_DELETED`
+    Deleted,
+    /// `ACCOUNT_OFFBOARDED`
+    Offboarded,
+    /// `ACCOUNT_RECONNECTED`
+    Reconnected,
+    /// `account_review_update`, `REJECTED`
+    ReviewRejected,
+    /// `account_review_update`, `APPROVED`
+    ReviewApproved,
+    /// Something to come or to look at, in Meta's words. Nothing is stopped by it.
+    Warning(String),
+    /// An event that can mean two things, or has lost its contents.
+    Unreadable,
+}
+
+/// A restriction of one kind of messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Restriction {
+    /// Which.
+    pub class: Class,
+    /// Until when, where Meta says so.
+    pub until: Option<Timestamp>,
+}
+
+/// The most bytes of a sentence that are kept.
+const MAX_SENTENCE: usize = 1024;
 
 /// An element of `value.statuses[]`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::security;
-use super::{ErrorFact, Fact, Status, StatusKind, Unreadable, WebhookError};
+use super::account::AccountFields;
+use super::{
+    ErrorFact, Fact, MAX_SENTENCE, Security, Status, StatusKind, Unreadable, WebhookError, security,
+};
 use crate::graph::error::ErrorFields;
 use crate::graph::ids::{DisplayNumber, MAX_WAMID_BYTES, PhoneNumberId, WabaId};
 use crate::graph::lenient::{self, Object, Value, cut};
 use crate::graph::recipient::masked;
 use crate::time::Timestamp;
 
-/// The most bytes of a sentence, and of what an app gets back (Meta allows 512 characters), that are kept.
-pub(super) const MAX_SENTENCE: usize = 1024;
+/// The most bytes of what an app gets back that are kept; Meta allows 512 characters.
 pub(super) const MAX_CALLBACK_DATA: usize = 2048;
 
 /// The seconds that are taken for a time: 2001 to 2100. What is outside is another unit, or nonsense; believed, it would
@@ -22,8 +23,9 @@ const PLAUSIBLE_SECONDS: std::ops::Range<i64> = 1_000_000_000..4_102_444_800;
 
 /// Reads a webhook's body. Facts keep the order of the body. An element that cannot be read is skipped, the rest counts.
 ///
-/// Only changes of the fields `messages` and `security` say something here, and changes that name no field but look like one: Meta's
-/// older samples have the name elsewhere. `messages[]` and what they contain are what users wrote, and no evidence.
+/// Only changes of the fields `messages` and `security` and of account fields say something here, and changes that name no field but
+/// look like one: Meta's older samples have the name elsewhere. `messages[]` and what they contain are what users wrote, and no
+/// evidence.
 /// A body about another `object` (the same app secret signs Instagram's webhooks) is readable and says nothing.
 ///
 /// Nothing is counted off: a post is never cut at some number of updates, because the evidence may be in the last. What is
@@ -69,22 +71,30 @@ impl<'de> Object<'de> for Post {
 struct Entry {
     waba: Option<WabaId>,
     at: Option<Timestamp>,
-    facts: Vec<Fact>,
+    said: Vec<Said>,
+}
+
+/// What a change says, before it is known whose entry it is in.
+enum Said {
+    Fact(Fact),
+    Account(Option<String>, AccountFields),
 }
 
 impl Entry {
     fn into_facts(self) -> impl Iterator<Item = Fact> {
-        self.facts.into_iter().map(move |mut fact| {
-            match &mut fact {
-                Fact::Status(status) => status.waba = self.waba,
-                Fact::Error(error) => {
-                    error.waba = self.waba;
-                    error.at = error.at.or(self.at);
-                }
-                Fact::Security(news) => (news.waba, news.at) = (self.waba, self.at),
-                Fact::Number { .. } => {}
+        self.said.into_iter().filter_map(move |said| match said {
+            Said::Account(field, account) => {
+                account.into_fact(field.as_deref(), self.waba, self.at).map(Fact::Account)
             }
-            fact
+            Said::Fact(Fact::Status(status)) => Some(Fact::Status(Status { waba: self.waba, ..status })),
+            Said::Fact(Fact::Error(error)) => {
+                let at = error.at.or(self.at);
+                Some(Fact::Error(ErrorFact { waba: self.waba, at, ..error }))
+            }
+            Said::Fact(Fact::Security(news)) => {
+                Some(Fact::Security(Security { waba: self.waba, at: self.at, ..news }))
+            }
+            Said::Fact(fact @ (Fact::Account(_) | Fact::Number { .. })) => Some(fact),
         })
     }
 }
@@ -96,9 +106,9 @@ impl<'de> Object<'de> for Entry {
             b"id" => self.waba = value.text()?.filter(|id| id != "0").and_then(|id| WabaId::parse(&*id).ok()),
             b"time" => self.at = value.integer()?.and_then(timestamp),
             b"changes" => {
-                let facts = &mut self.facts;
+                let said = &mut self.said;
                 value.list(|change: Option<Change<'de>>| {
-                    facts.extend(change.into_iter().flat_map(Change::into_facts));
+                    said.extend(change.into_iter().flat_map(Change::into_said));
                 })?;
             }
             _ => value.skip()?,
@@ -111,20 +121,22 @@ impl<'de> Object<'de> for Entry {
 #[derive(Default)]
 struct Change<'a> {
     field: Option<Cow<'a, str>>,
-    value: ChangeValue<'a>,
+    value: ChangeValue,
 }
 
 impl Change<'_> {
-    fn into_facts(self) -> impl Iterator<Item = Fact> {
+    fn into_said(self) -> impl Iterator<Item = Said> {
         let is_ours = self.field.as_ref().is_none_or(|field| field == "messages");
-        let ChangeValue { metadata, number, event, at, news } = self.value;
-        let security = security::news(self.field.as_deref(), event.as_deref(), number).map(Fact::Security);
+        let ChangeValue { metadata, number, at, news, account } = self.value;
+        let event = account.as_ref().and_then(|account| account.event());
+        let security = security::news(self.field.as_deref(), event, number).map(Fact::Security);
         let phone = metadata.phone.filter(|_| is_ours);
         let whose = phone.zip(metadata.number).map(|(phone, number)| Fact::Number { phone, number });
         let news = phone.map(|phone| (phone, news)).into_iter();
         let news =
             news.flat_map(move |(phone, news)| news.into_iter().map(move |news| news.into_fact(phone, at)));
-        whose.into_iter().chain(news).chain(security)
+        let facts = whose.into_iter().chain(news).chain(security).map(Said::Fact);
+        facts.chain(account.map(|account| Said::Account(self.field.map(Cow::into_owned), *account)))
     }
 }
 
@@ -141,13 +153,13 @@ impl<'de> Object<'de> for Change<'de> {
 
 /// `value` of a change. Its phone may come after its statuses, so they wait for it.
 #[derive(Default)]
-struct ChangeValue<'a> {
+struct ChangeValue {
     metadata: Metadata,
     /// Where there is no metadata: in account fields.
     number: Option<DisplayNumber>,
-    event: Option<Cow<'a, str>>,
     at: Option<Timestamp>,
     news: Vec<News>,
+    account: Option<Box<AccountFields>>,
 }
 
 /// What a value says, before it is known of which phone.
@@ -174,13 +186,12 @@ impl News {
     }
 }
 
-impl<'de> Object<'de> for ChangeValue<'de> {
+impl<'de> Object<'de> for ChangeValue {
     fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
         let news = &mut self.news;
         match name {
             b"metadata" => self.metadata = value.object()?.unwrap_or_default(),
             b"display_phone_number" => self.number = display_number(value)?,
-            b"event" => self.event = value.text()?,
             b"timestamp" => self.at = value.integer()?.and_then(timestamp),
             b"statuses" => {
                 value.list(|status: Option<StatusFields>| {
@@ -190,6 +201,7 @@ impl<'de> Object<'de> for ChangeValue<'de> {
             b"errors" => {
                 value.list(|error| news.extend(webhook_error(error).map(News::Error)))?;
             }
+            name if AccountFields::knows(name) => self.account.get_or_insert_default().take(name, value)?,
             _ => value.skip()?,
         }
         Ok(())
@@ -285,6 +297,6 @@ fn webhook_error(error: Option<ErrorFields<'_>>) -> Option<WebhookError> {
     })
 }
 
-fn timestamp(seconds: i64) -> Option<Timestamp> {
+pub(super) fn timestamp(seconds: i64) -> Option<Timestamp> {
     PLAUSIBLE_SECONDS.contains(&seconds).then(|| Timestamp::from_seconds(seconds))
 }

@@ -1,6 +1,6 @@
 //! Webhooks in, facts out.
 
-use super::reading::{MAX_CALLBACK_DATA, MAX_SENTENCE};
+use super::reading::MAX_CALLBACK_DATA;
 use super::*;
 use crate::graph::hostile::FAILED;
 use crate::graph::ids::MAX_WAMID_BYTES;
@@ -33,6 +33,7 @@ fn outline(body: &str) -> Vec<String> {
     let in_short = |fact: Fact| match fact {
         Fact::Status(status) => Some(status.wamid),
         Fact::Error(error) => Some(error.error.code.to_string()),
+        Fact::Account(account) => Some(format!("{:?}", account.news)),
         Fact::Number { .. } | Fact::Security(_) => None,
     };
     facts(body).into_iter().filter_map(in_short).collect()
@@ -337,4 +338,148 @@ fn what_is_no_webhook_is_unreadable() {
     ] {
         assert_eq!(read(body.as_bytes()), Err(Unreadable), "{body}");
     }
+}
+
+/// The account event of a change.
+fn account(field: &str, value: &str) -> Option<Account> {
+    let body = format!(
+        r#"{{"entry":[{{"id":"102290129340398","time":1743451903,"changes":[{{"value":{value},"field":"{field}"}}]}}],"object":"whatsapp_business_account"}}"#
+    );
+    match &facts(&body)[..] {
+        [] => None,
+        [Fact::Account(account)] => Some(account.clone()),
+        other => panic!("{value}: {other:?}"),
+    }
+}
+
+fn update(value: &str) -> Option<AccountNews> {
+    let account = account("account_update", value)?;
+    assert_eq!(account.waba.to_string(), "102290129340398");
+    assert_eq!(account.at, Some(Timestamp::from_seconds(1_743_451_903)));
+    Some(account.news)
+}
+
+#[test]
+fn account_events_by_their_words() {
+    let ban = |state: &str| {
+        update(&format!(
+            r#"{{"event":"DISABLED_UPDATE","ban_info":{{"waba_ban_state":{state},"waba_ban_date":"April 17, 2025"}}}}"#
+        ))
+    };
+    let warning = |text: &str| Some(AccountNews::Warning(text.to_owned()));
+    assert_eq!(ban(r#""DISABLE""#), Some(AccountNews::Disabled));
+    assert_eq!(ban(r#"["DISABLE"]"#), Some(AccountNews::Disabled));
+    assert_eq!(ban(r#"["REINSTATE"]"#), Some(AccountNews::Reinstated));
+    assert_eq!(ban(r#""SCHEDULE_FOR_DISABLE""#), warning("SCHEDULE_FOR_DISABLE"));
+    for odd in [
+        r#"["SCHEDULE_FOR_DISABLE","DISABLE","REINSTATE"]"#,
+        r#"["DISABLE",7]"#,
+        "[]",
+        "null",
+        r#""NEW""#,
+        "{}",
+    ] {
+        assert_eq!(ban(odd), Some(AccountNews::Unreadable), "{odd}");
+    }
+    for (event, news) in [
+        ("ACCOUNT_DELETED", Some(AccountNews::Deleted)),
+        ("ACCOUNT_OFFBOARDED", Some(AccountNews::Offboarded)),
+        ("ACCOUNT_RECONNECTED", Some(AccountNews::Reconnected)),
+        ("DISABLED_UPDATE", Some(AccountNews::Unreadable)),
+        ("ACCOUNT_RESTRICTION", Some(AccountNews::Unreadable)),
+        ("ACCOUNT_VIOLATION", warning("ACCOUNT_VIOLATION")),
+        ("VERIFIED_ACCOUNT", None),
+        ("PARTNER_ADDED", None),
+        ("", None),
+    ] {
+        assert_eq!(
+            update(&format!(r#"{{"phone_number":"15550783881","event":"{event}"}}"#)),
+            news,
+            "{event}"
+        );
+    }
+    assert_eq!(
+        update(r#"{"violation_info":{"violation_type":"ADULT"},"event":"ACCOUNT_VIOLATION"}"#),
+        warning("ACCOUNT_VIOLATION ADULT")
+    );
+    let review = |decision: &str| {
+        account("account_review_update", &format!(r#"{{"decision":"{decision}"}}"#))
+            .map(|account| account.news)
+    };
+    assert_eq!(review("REJECTED"), Some(AccountNews::ReviewRejected));
+    assert_eq!(review("APPROVED"), Some(AccountNews::ReviewApproved));
+    assert_eq!((review("PENDING"), review("DEFERRED")), (None, None));
+    let alert = r#"{"entity_type":"BUSINESS","entity_id":"7","alert_info":{"alert_severity":"CRITICAL","alert_type":"OBA_REJECTED"}}"#;
+    assert_eq!(
+        account("account_alerts", alert).unwrap().news,
+        AccountNews::Warning("alert OBA_REJECTED".to_owned())
+    );
+    assert_eq!(account("account_alerts", &alert.replace("CRITICAL", "INFORMATIONAL")), None);
+    let quality = |event: &str| {
+        account(
+            "phone_number_quality_update",
+            &format!(r#"{{"display_phone_number":"15550783881","event":"{event}"}}"#),
+        )
+    };
+    assert_eq!(quality("FLAGGED").unwrap().news, AccountNews::Warning("quality FLAGGED".to_owned()));
+    assert_eq!(quality("THROUGHPUT_UPGRADE"), None);
+}
+
+#[test]
+fn restrictions_of_messages_and_their_dates() {
+    let until = |expiration: &str| {
+        let value = format!(
+            r#"{{"event":"ACCOUNT_RESTRICTION","restriction_info":[{{"restriction_type":"RESTRICTED_BIZ_INITIATED_MESSAGING"{expiration}}},
+            {{"restriction_type":"RESTRICTED_ADD_PHONE_NUMBER_ACTION","expiration":1641330498}},7]}}"#
+        );
+        match update(&value) {
+            Some(AccountNews::Restricted(restrictions)) => match restrictions[..] {
+                [Restriction { class: Class::BusinessInitiated, until }] => until,
+                _ => panic!("{restrictions:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let date = Some(Timestamp::from_seconds(1_641_330_498));
+    for expiration in [
+        "1641330498",
+        r#""1641330498""#,
+        r#""2022-01-04T21:08:18Z""#,
+        r#""2022-01-04T21:08:18""#,
+        r#""2022-01-04 21:08:18""#,
+        r#""2022-01-04T21:08:18+0000""#,
+        r#""2022-01-04T23:38:18+02:30""#,
+        r#""2022-01-04T16:08:18-0500""#,
+    ] {
+        assert_eq!(until(&format!(r#","expiration":{expiration}"#)), date, "{expiration}");
+    }
+    for expiration in
+        ["", r#","expiration":null"#, r#","expiration":0"#, r#","expiration":"soon""#, r#","expiration":-1"#]
+    {
+        assert_eq!(until(expiration), None, "{expiration}");
+    }
+    assert_eq!(
+        update(r#"{"event":"ACCOUNT_RESTRICTION","restriction_info":[]}"#),
+        Some(AccountNews::Restricted(vec![]))
+    );
+}
+
+#[test]
+fn whose_account_it_is() {
+    let of = |entry: &str, info: &str| {
+        let body = format!(
+            r#"{{"object":"whatsapp_business_account","entry":[{{"changes":[{{"field":"account_update","value":{{"event":"ACCOUNT_DELETED"{info}}}}}],"id":"{entry}"}}]}}"#
+        );
+        match &facts(&body)[..] {
+            [] => None,
+            [Fact::Account(account)] => Some(account.waba.to_string()),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(of("102290129340398", ""), Some("102290129340398".to_owned()));
+    assert_eq!(
+        of("506914307656634", r#","waba_info":{"waba_id":"102290129340398"}"#),
+        Some("102290129340398".to_owned())
+    );
+    assert_eq!(of("0", ""), None, "nobody's");
 }
