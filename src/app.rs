@@ -457,6 +457,7 @@ fn settings(config: &Config) -> Settings {
             probe_max_interval: probe.max_interval,
             probe_lease: probe.timeout + PROBE_SLACK,
         },
+        spread: config.breaker.spread == config::Spread::Waba,
         commit_timeout: config.store.commit_timeout,
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
         pin_attempts: Attempts::new(config.pin_guard.max_attempts),

@@ -139,7 +139,7 @@ fn every_key_can_be_set() {
             reject_status = 404
             retry_after = true
             skew = "14ms"
-            spread = "phone"
+            spread = "waba"
             [probe]
             interval = "10s"
             max_interval = "1h30m"
@@ -475,15 +475,14 @@ fn a_bad_value_is_refused_without_it_where_it_may_tell_a_secret() {
 fn features_that_are_not_there_are_refused() {
     for (text, path, only) in [
         ("[[rule]]\ncode = 131048", "rule", "[]"),
-        ("[breaker]\nspread = \"waba\"", "breaker.spread", "\"phone\""),
         ("[notify]\nwebhooks = [\"https://x\"]", "notify.webhooks", "[]"),
     ] {
         let expected = format!("{path}: not supported by this version, which knows only {only}");
         assert_eq!(mistakes(text, &[]), [expected]);
     }
     assert_eq!(
-        mistakes("", &[("SENDFUSE__BREAKER__SPREAD", "waba")]),
-        ["SENDFUSE__BREAKER__SPREAD: not supported by this version, which knows only \"phone\""]
+        mistakes("", &[("SENDFUSE__STORE__URL", "redis://x")]),
+        ["SENDFUSE__STORE__URL: not supported by this version, which knows only \"\""]
     );
 }
 

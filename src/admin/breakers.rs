@@ -1,4 +1,4 @@
-//! The handlers of `/v1/breakers`.
+//! The handlers of `/v1/breakers` and `/v1/wabas`.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, Request, State};
@@ -11,10 +11,9 @@ use super::etag::{Tags, tag_of};
 use super::order::{self, Action};
 use super::problem::Problem;
 use super::query;
-use crate::breaker::Generation;
+use crate::breaker::{Generation, Scope, ScopeKind};
 use crate::breakers::{BreakerView, GenerationMismatch, Order, PinOrder, ProbeOrder};
 use crate::graph::health::{Entity, Health, Unknown};
-use crate::graph::ids::PhoneNumberId;
 
 #[derive(Serialize)]
 struct Page {
@@ -22,24 +21,26 @@ struct Page {
     next_cursor: Option<String>,
 }
 
-/// `GET /v1/breakers`
+/// `GET /v1/breakers`, `GET /v1/wabas`
 pub(super) async fn list<C: Control>(
+    kind: ScopeKind,
     State(control): State<C>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let filter = query::read(query.as_deref().unwrap_or_default())?;
+    let filter = query::read(query.as_deref().unwrap_or_default(), kind == ScopeKind::Waba)?;
     let (items, more) = control.list(&filter);
     let next_cursor = items.last().filter(|_| more).map(|last| last.id.clone());
     Ok(Json(Page { items, next_cursor }).into_response())
 }
 
-/// `GET /v1/breakers/{phone}`
+/// `GET /v1/breakers/{phone}`, `GET /v1/wabas/{id}`
 pub(super) async fn one<C: Control>(
+    kind: ScopeKind,
     State(control): State<C>,
-    Path(phone): Path<String>,
+    Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let view = control.view(parse_phone(&phone)?);
+    let view = control.view(query::parse_id(kind.name(), &id)?);
     let generation = Generation(view.generation);
     // A malformed condition is as good as none here: the whole answer is never wrong.
     let known = Tags::read(&headers, &header::IF_NONE_MATCH).ok().flatten();
@@ -77,32 +78,35 @@ impl From<Health> for Outcome {
     }
 }
 
-/// `POST /v1/breakers/{phone}/{action}`
+/// `POST /v1/breakers/{phone}/{action}`, `POST /v1/wabas/{id}/{action}`
 pub(super) async fn order<C: Control>(
+    kind: ScopeKind,
     action: Action,
     State(control): State<C>,
-    Path(phone): Path<String>,
+    Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let phone = parse_phone(&phone)?;
+    let scope = query::parse_id(kind.name(), &id)?;
     let (parts, body) = request.into_parts();
     let wish = order::read(action, body).await?;
-    let expected = expected(&control, phone, &parts.headers)?;
+    let expected = expected(&control, scope, &parts.headers)?;
     // In a task of its own: an order that has begun is carried out, though the operator hangs up.
     let carried_out = tokio::spawn(async move {
         Ok(match action {
             Action::Order(kind) => {
                 let order = Order { kind, reason: wish.reason, by: wish.by, hold: wish.hold };
-                let view = control.order(phone, order, expected).await?;
+                let view = control.order(scope, order, expected).await?;
                 tagged(Generation(view.generation), &view)
             }
             Action::Probe => {
                 let order = ProbeOrder { reason: wish.reason, by: wish.by };
-                let (health, breaker) = control.probe(phone, order, expected).await?;
+                let (health, breaker) = control.probe(scope, order, expected).await?;
                 let generation = Generation(breaker.generation);
                 tagged(generation, &Probed { breaker, probe: health.into() })
             }
             Action::AllowPin => {
+                // Only phones have the route.
+                let Some(phone) = scope.phone() else { return Ok(StatusCode::NOT_FOUND.into_response()) };
                 let view = control.allow_pin(phone, &PinOrder { reason: wish.reason, by: wish.by });
                 tagged(Generation(view.generation), &view)
             }
@@ -117,7 +121,7 @@ pub(super) async fn order<C: Control>(
 /// if the breaker moves on before the order is carried out, the order is refused still.
 fn expected<C: Control>(
     control: &C,
-    phone: PhoneNumberId,
+    scope: Scope,
     headers: &HeaderMap,
 ) -> Result<Option<Generation>, Problem> {
     let tags = Tags::read(headers, &header::IF_MATCH)
@@ -125,7 +129,7 @@ fn expected<C: Control>(
     match tags {
         None | Some(Tags::Any) => Ok(None),
         Some(tags) => {
-            let current = Generation(control.view(phone).generation);
+            let current = Generation(control.view(scope).generation);
             if tags.match_strongly(current) { Ok(Some(current)) } else { Err(precondition_failed(current)) }
         }
     }
@@ -136,10 +140,6 @@ fn precondition_failed(current: Generation) -> Problem {
     Problem::new(StatusCode::PRECONDITION_FAILED, detail)
         .with_generation(current.0)
         .with_header(header::ETAG, tag_of(current))
-}
-
-fn parse_phone(text: &str) -> Result<PhoneNumberId, Problem> {
-    PhoneNumberId::parse(text).map_err(|rule| Problem::bad_request(rule.to_string()))
 }
 
 fn tagged(generation: Generation, value: &impl Serialize) -> Response {

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::breaker::Generation;
+use crate::breaker::{Generation, Scope};
 use crate::breakers::{BreakerView, Breakers, Filter, GenerationMismatch, Order, PinOrder, ProbeOrder};
 use crate::graph::health::Health;
 use crate::graph::ids::PhoneNumberId;
@@ -11,7 +11,7 @@ use crate::incident::{Incident, Key, Report, Summary};
 /// Breakers to look at and to give orders to. The methods are those of [`Breakers`], and mean the same.
 pub trait Control: Clone + Send + Sync + 'static {
     /// See [`Breakers::view`].
-    fn view(&self, phone: PhoneNumberId) -> BreakerView;
+    fn view(&self, scope: Scope) -> BreakerView;
 
     /// See [`Breakers::list`].
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool);
@@ -20,7 +20,7 @@ pub trait Control: Clone + Send + Sync + 'static {
     fn incidents(
         &self,
         after: Option<Key>,
-        phone: Option<PhoneNumberId>,
+        scope: Option<Scope>,
         limit: usize,
     ) -> (Vec<(Key, Summary)>, bool);
 
@@ -33,7 +33,7 @@ pub trait Control: Clone + Send + Sync + 'static {
     /// See [`Breakers::order`]. Is run to its end, whether or not the operator still listens.
     fn order(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: Order,
         expected: Option<Generation>,
     ) -> impl Future<Output = Result<BreakerView, GenerationMismatch>> + Send;
@@ -41,7 +41,7 @@ pub trait Control: Clone + Send + Sync + 'static {
     /// See [`Breakers::probe`]. Is run to its end, whether or not the operator still listens.
     fn probe(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: ProbeOrder,
         expected: Option<Generation>,
     ) -> impl Future<Output = Result<(Health, BreakerView), GenerationMismatch>> + Send;
@@ -51,8 +51,8 @@ pub trait Control: Clone + Send + Sync + 'static {
 }
 
 impl Control for Breakers {
-    fn view(&self, phone: PhoneNumberId) -> BreakerView {
-        Self::view(self, phone)
+    fn view(&self, scope: Scope) -> BreakerView {
+        Self::view(self, scope)
     }
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
@@ -62,10 +62,10 @@ impl Control for Breakers {
     fn incidents(
         &self,
         after: Option<Key>,
-        phone: Option<PhoneNumberId>,
+        scope: Option<Scope>,
         limit: usize,
     ) -> (Vec<(Key, Summary)>, bool) {
-        Self::incidents(self, after, phone, limit)
+        Self::incidents(self, after, scope, limit)
     }
 
     fn incident(&self, id: &str) -> Option<Incident> {
@@ -78,20 +78,20 @@ impl Control for Breakers {
 
     async fn order(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: Order,
         expected: Option<Generation>,
     ) -> Result<BreakerView, GenerationMismatch> {
-        Self::order(self, phone, order, expected).await
+        Self::order(self, scope, order, expected).await
     }
 
     async fn probe(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: ProbeOrder,
         expected: Option<Generation>,
     ) -> Result<(Health, BreakerView), GenerationMismatch> {
-        Self::probe(self, phone, order, expected).await
+        Self::probe(self, scope, order, expected).await
     }
 
     fn allow_pin(&self, phone: PhoneNumberId, order: &PinOrder) -> BreakerView {

@@ -25,7 +25,7 @@ pub(super) async fn list<C: Control>(
     RawQuery(query): RawQuery,
 ) -> Result<Json<Page>, Problem> {
     let filter = query::read_incidents(query.as_deref().unwrap_or_default())?;
-    let (found, more) = control.incidents(filter.after, filter.phone, filter.limit);
+    let (found, more) = control.incidents(filter.after, filter.scope, filter.limit);
     let next_cursor = found.last().filter(|_| more).map(|(key, _)| key.to_string());
     let shown = |summary: Summary| if right == Right::Operate { summary } else { summary.masked() };
     Ok(Json(Page { items: found.into_iter().map(|(_, summary)| shown(summary)).collect(), next_cursor }))
@@ -39,7 +39,7 @@ pub(super) async fn one<C: Control>(
 ) -> Result<Json<Incident>, Problem> {
     if !is_id(&id) {
         return Err(Problem::bad_request(
-            "an incident's id is a phone's id, a generation and a time: 123-1-1777629600",
+            "an incident's id is the id of what it is about, a generation and a time: 123-1-1777629600",
         ));
     }
     let incident = control.incident(&id);

@@ -29,6 +29,7 @@ pub use self::control::Control;
 use self::order::Action;
 pub(crate) use self::order::{MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
 use self::problem::Problem;
+use crate::breaker::ScopeKind;
 
 /// Asked once for each request that wants to know.
 pub type Ask<T> = Arc<dyn Fn() -> T + Send + Sync>;
@@ -53,14 +54,20 @@ pub fn router<C: Control>(admin: Admin<C>) -> Router {
     let access = Arc::new(access);
 
     let mut v1 = Router::new()
-        .route("/breakers", get(breakers::list::<C>))
-        .route("/breakers/{phone}", get(breakers::one::<C>))
         .route("/incidents", get(incidents::list::<C>))
         .route("/incidents/{id}", get(incidents::one::<C>))
         .route("/report", get(incidents::report::<C>));
-    for action in Action::ALL {
-        let handler = move |state, phone, request| breakers::order::<C>(action, state, phone, request);
-        v1 = v1.route(&format!("/breakers/{{phone}}/{}", action.name()), post(handler));
+    for (path, kind) in [("/breakers", ScopeKind::Phone), ("/wabas", ScopeKind::Waba)] {
+        let list = move |state, query| breakers::list::<C>(kind, state, query);
+        let one = move |state, id, headers| breakers::one::<C>(kind, state, id, headers);
+        v1 = v1.route(path, get(list)).route(&format!("{path}/{{id}}"), get(one));
+        // PINs are phones'.
+        let actions =
+            Action::ALL.into_iter().filter(|action| *action != Action::AllowPin || kind == ScopeKind::Phone);
+        for action in actions {
+            let handler = move |state, id, request| breakers::order::<C>(kind, action, state, id, request);
+            v1 = v1.route(&format!("{path}/{{id}}/{}", action.name()), post(handler));
+        }
     }
     let v1 = v1
         .with_state(control)

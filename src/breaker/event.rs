@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::backoff::Jitter;
 use super::evidence::{About, Reason, Source};
+use super::extent::Extent;
 use super::policy::Policy;
 use super::state::{Generation, IncidentStart, Lease, Override, Shown};
+use crate::graph::class::Class;
 use crate::graph::health::Health;
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
@@ -13,19 +15,27 @@ use crate::time::Timestamp;
 /// What happened.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// 131031 or 368.
+    /// 131031 or 368, or a code that a rule makes one like them.
     Lock {
         /// Which send it is about.
         about: About,
         /// What opens the breaker, if this does.
         reason: Reason,
+        /// What it holds.
+        extent: Extent,
+        /// It says something here only if it is about a trial: a phone's lock says nothing else of its account.
+        only_trial: bool,
     },
+    /// What Meta says of the account.
+    Account(Account),
     /// `sent`, `delivered` or `read`.
     Proof {
         /// Which message.
         about: About,
         /// Whether it is `sent`, which happens when Meta accepts; the others may come days later.
         sent: bool,
+        /// The message's class, where it is known. Where one class flows, only a message of the other proves something.
+        class: Option<Class>,
     },
     /// A trial was accepted. Also comes late, after its lease is over.
     TrialAccepted {
@@ -81,6 +91,43 @@ pub enum Event {
         /// Who, and why.
         text: String,
     },
+}
+
+/// An account event of Meta's.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// What it is about. Of two events about one topic the one that Meta dated later holds, whichever comes last.
+    pub topic: Topic,
+    /// When it was, as Meta says.
+    pub dated: Option<Timestamp>,
+    /// What it says.
+    pub says: AccountSays,
+}
+
+/// What an account event is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// Disabled, reinstated.
+    Ban,
+    /// The list of restrictions.
+    Restrictions,
+    /// The review.
+    Review,
+    /// Deleted, offboarded, reconnected.
+    Membership,
+}
+
+/// What an account event says.
+#[derive(Clone, Debug)]
+pub enum AccountSays {
+    /// Nothing may be sent.
+    Locked(Reason),
+    /// Just this is restricted; `None`: nothing is.
+    Restricted(Option<Extent>, Reason),
+    /// It is over, whatever it was: also restrictions that had a date.
+    Reinstated(Reason),
+    /// It may be over.
+    Lifted,
 }
 
 /// What the machine must know beside the event.
@@ -140,6 +187,8 @@ pub enum TransitionKind {
     HalfOpen,
     /// half-open → open
     Reopen,
+    /// open → open: what it holds has changed, or until when.
+    Extent,
     /// half-open → closed (or open → closed without half-open)
     Close,
     /// any → closed, by an operator
@@ -154,10 +203,11 @@ pub enum TransitionKind {
 
 impl TransitionKind {
     /// All of them, in the order in which they are declared.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Trip,
         Self::HalfOpen,
         Self::Reopen,
+        Self::Extent,
         Self::Close,
         Self::Reset,
         Self::ForceOpen,
@@ -171,6 +221,7 @@ impl TransitionKind {
             Self::Trip => "trip",
             Self::HalfOpen => "half_open",
             Self::Reopen => "reopen",
+            Self::Extent => "extent",
             Self::Close => "close",
             Self::Reset => "reset",
             Self::ForceOpen => "force_open",

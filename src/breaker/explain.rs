@@ -30,8 +30,15 @@ pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timesta
                 }
                 None => "",
             };
+            let date = match lock.extent.dates(now).last() {
+                Some(date) if lock.extent.ends_by_dates() => {
+                    return format!("Its time is over at {date}{then}.");
+                }
+                Some(date) => format!(" not before {date}, until when Meta restricts it,"),
+                None => String::new(),
+            };
             format!(
-                "It closes after a probe in which no entity blocks messaging (the next is due at {next}){then}.{token}{}",
+                "It closes{date} after a probe in which no entity blocks messaging (the next is due at {next}){then}.{token}{}",
                 contradicted(lock)
             )
         }

@@ -3,6 +3,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `messages` | what is said of messages |
+//! | `accounts` | what Meta says of the account |
 //! | `trials` | the trials of a half-open breaker |
 //! | `probes` | what probes find |
 //! | `contradictions` | whether the two agree |
@@ -10,6 +11,7 @@
 //! | `steps` | the steps that follow |
 //! | `deadline` | waits, whatever the clock does |
 
+mod accounts;
 mod contradictions;
 mod deadline;
 mod messages;
@@ -22,7 +24,8 @@ use std::time::Duration;
 
 use self::deadline::{is_over, longest_wait, soonest};
 use super::event::{Applied, Context, Event, Note, TrialOutcome};
-use super::evidence::Source;
+use super::evidence::{Reason, Source};
+use super::extent::Extent;
 use super::state::{Breaker, State};
 use crate::graph::health::{Health, Unknown};
 use crate::time::Timestamp;
@@ -35,14 +38,25 @@ const WAITING: usize = 256;
 /// Meta's dates are in whole seconds: what is dated 12:00:00 may have happened up to this much later.
 const DATE_STEP: Duration = Duration::from_secs(1);
 
+/// Evidence of a lock.
+#[derive(Clone, Debug)]
+pub(super) struct Locks {
+    pub(super) reason: Reason,
+    pub(super) extent: Extent,
+    pub(super) only_trial: bool,
+}
+
 impl Breaker {
     /// The one door: every change of state goes through here, except that a trial begins with [`Breaker::begin_trial`].
     pub fn apply(&mut self, event: Event, cx: &Context<'_>) -> Applied {
         let mut out = Applied::default();
         self.drop_expired_order(cx, &mut out);
         match event {
-            Event::Lock { about, reason } => self.lock_evidence(about, reason, cx, &mut out),
-            Event::Proof { about, sent } => self.proof(about, sent, cx, &mut out),
+            Event::Lock { about, reason, extent, only_trial } => {
+                self.lock_evidence(about, Locks { reason, extent, only_trial }, cx, &mut out);
+            }
+            Event::Account(account) => self.account_event(account, cx, &mut out),
+            Event::Proof { about, sent, class } => self.proof(about, sent, class, cx, &mut out),
             Event::TrialAccepted { lease, generation, keys } => {
                 self.trial_accepted(lease, generation, keys, cx, &mut out);
             }
@@ -86,7 +100,7 @@ impl Breaker {
                     self.probed(probe.lease, Health::Unknown(Unknown::LeaseOver), cx, out);
                 }
                 None if is_over(open.next_check, longest_wait(cx.policy), cx.now) => {
-                    if !self.recover_if_delivered(cx, out) {
+                    if !self.recover_if_delivered(cx, out) && !self.release_by_dates(cx, out) {
                         self.check_now(false, cx, out);
                     }
                 }

@@ -12,6 +12,9 @@
 //!       close: `trials_to_close` trials delivered; reset                 trial ──┘
 //! ```
 //!
+//! An open or half-open breaker has an *extent*: it may hold one class of messages only, and then the other flows. Evidence widens
+//! it, Meta's dates and lists of restrictions narrow it, and each such change is a step of its own.
+//!
 //! Over these lies the operator's override: `forced_open` rejects and `bypassed` admits whatever is beneath, and beneath it
 //! the machine goes on.
 //!
@@ -30,18 +33,24 @@ mod backoff;
 mod event;
 mod evidence;
 pub mod explain;
+mod extent;
 mod machine;
 mod policy;
 mod rejection;
+mod scope;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use backoff::{Jitter, wait};
-pub use event::{Applied, Context, Event, Note, Transition, TransitionKind, TrialOutcome};
+pub use event::{
+    Account, AccountSays, Applied, Context, Event, Note, Topic, Transition, TransitionKind, TrialOutcome,
+};
 pub use evidence::{About, Reason, Source};
+pub use extent::{Extent, Hold};
 pub use policy::{NoWebhooks, Policy};
 pub use rejection::Rejection;
+pub use scope::{MalformedScope, Scope, ScopeKind};
 pub use state::{
     Admission, Breaker, Contradiction, ContradictionKind, Fence, Generation, IncidentStart, Lease, Lock,
     Override, OverrideOrder, Said, Shown,

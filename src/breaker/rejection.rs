@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
-use super::state::{Breaker, OverrideOrder, Shown};
-use crate::graph::error::ACCOUNT_LOCKED;
+use super::evidence::Source;
+use super::scope::Scope;
+use super::state::{Breaker, Lock, OverrideOrder, Shown};
+use crate::graph::error::{ACCOUNT_LOCKED, is_lock};
+use crate::graph::health::Health;
 use crate::graph::reply::Reply;
 use crate::time::Timestamp;
 
@@ -25,18 +28,23 @@ pub struct Rejection {
     pub incident: Option<String>,
     /// `x-sendfuse-next-check`: seconds; at least 1. None if only an operator ends it.
     pub next_check: Option<u64>,
+    /// What the body says: the code and the title that Meta would answer.
+    told: (i64, String),
     details: String,
 }
 
 impl Rejection {
-    /// What a send of the phone or WABA `id` is told at `now`, if this breaker rejects it.
-    pub fn of(breaker: &Breaker, id: &str, now: Timestamp) -> Self {
+    /// What a send is told at `now`, if the breaker of this scope rejects it.
+    pub fn of(breaker: &Breaker, scope: &Scope, now: Timestamp) -> Self {
         let order = breaker.order_at(now).filter(|order| order.order == OverrideOrder::Open);
         let (code, source, since, words, next) = match (order, breaker.lock()) {
             (Some(order), _) => (None, "operator", order.at, "an operator's order".to_owned(), order.until),
             (None, Some(lock)) => {
                 let reason = &lock.reason;
-                let words = format!("{} by {}: {}", reason.code, reason.source.name(), reason.text);
+                let mut words = format!("{} by {}: {}", reason.code, reason.source.name(), reason.text);
+                if lock.extent.class().is_some() {
+                    words = format!("{words}; {}", lock.extent);
+                }
                 let after_trial = breaker.trial().map(|(_, until)| until.min(now.plus(TRIAL_NEWS)));
                 let next = breaker.next_check().or(after_trial);
                 (Some(reason.code), reason.source.name(), lock.since, words, next)
@@ -50,30 +58,69 @@ impl Rejection {
             (Some(seconds), None) if breaker.trial().is_some() => {
                 format!("A trial send is under way: look again in {seconds} s.")
             }
-            (Some(seconds), None) => format!("Next check in {seconds} s."),
+            (Some(seconds), None) => format!("Next check in {seconds} s.{}", dated(breaker, now)),
             (Some(seconds), Some(_)) => format!("The order ends in {seconds} s."),
             (None, _) => "Held until an operator lifts it.".to_owned(),
         };
+        let whose = match scope {
+            Scope::Phone(_) => String::new(),
+            Scope::Waba(id) => format!(" with all phones of the account {id}"),
+        };
+        let diagnosis = breaker.lock().filter(|_| order.is_none()).map(diagnosed).unwrap_or_default();
         Self {
             state: breaker.shown(now),
             reason: format!("{}; source={source}", code.unwrap_or(ACCOUNT_LOCKED)),
             code,
-            incident: breaker.incident().map(|incident| incident.id(id)),
+            incident: breaker.incident().map(|incident| incident.id(scope.id())),
             next_check,
-            details: format!("Held back by sendfuse since {since} ({words}). {outlook}"),
+            told: breaker.lock().filter(|_| order.is_none()).map_or_else(as_locked, told),
+            details: format!("Held back by sendfuse{whose} since {since} ({words}).{diagnosis} {outlook}"),
         }
     }
 
     /// The JSON body. `request_id` makes `fbtrace_id` unique, and tells it from Meta's.
     pub fn body(&self, request_id: &str) -> Vec<u8> {
+        let (code, title) = &self.told;
         let reply = Reply {
-            message: "(#131031) Business Account locked",
+            message: &format!("(#{code}) {title}"),
             r#type: "OAuthException",
-            code: ACCOUNT_LOCKED,
+            code: *code,
             details: &self.details,
             is_transient: false,
             request_id,
         };
         reply.body()
     }
+}
+
+/// 131031, whoever found the lock; where a rule made another code one like it, that code in Meta's words.
+fn told(lock: &Lock) -> (i64, String) {
+    let reason = &lock.reason;
+    match reason.source {
+        Source::Response | Source::Webhook if !is_lock(reason.code) => (reason.code, reason.text.clone()),
+        _ => as_locked(),
+    }
+}
+
+fn as_locked() -> (i64, String) {
+    (ACCOUNT_LOCKED, "Business Account locked".to_owned())
+}
+
+/// What the first probe found, with what Meta suggests.
+fn diagnosed(lock: &Lock) -> String {
+    let Some((at, health)) = &lock.diagnosis else { return String::new() };
+    let mut text = format!(" Health said at {at}: {health}.");
+    if let Health::Blocked(entities) = health {
+        let errors = entities.iter().filter(|entity| entity.blocks).flat_map(|entity| &entity.errors);
+        for solution in errors.filter_map(|error| error.possible_solution.as_deref()) {
+            text.extend([" ", solution]);
+        }
+    }
+    text
+}
+
+/// Dates before which no check, however clear, ends it.
+fn dated(breaker: &Breaker, now: Timestamp) -> String {
+    let date = breaker.lock().and_then(|lock| lock.extent.dates(now).last());
+    date.map(|date| format!(" It is restricted until {date}.")).unwrap_or_default()
 }

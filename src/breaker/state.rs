@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::Topic;
 use super::evidence::Reason;
+use super::extent::Extent;
+use super::machine::Locks;
 use super::policy::Policy;
+use crate::graph::class::Class;
 use crate::graph::health::Health;
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
@@ -42,8 +46,42 @@ pub struct Breaker {
     /// What it is held for, from the step that took it out of plainly closed to the one that leads back.
     #[serde(default)]
     pub(super) incident: Option<IncidentStart>,
+    /// How far Meta's account events have been heard: an older one is late news.
+    #[serde(default)]
+    pub(super) account: AccountDates,
     #[serde(skip)]
     pub(super) leases: u64,
+}
+
+/// Meta's dates of the newest account events, by topic.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct AccountDates([Option<Timestamp>; 4]);
+
+impl AccountDates {
+    pub(super) const fn get(&self, topic: Topic) -> Option<Timestamp> {
+        let Self([ban, restrictions, review, membership]) = self;
+        *match topic {
+            Topic::Ban => ban,
+            Topic::Restrictions => restrictions,
+            Topic::Review => review,
+            Topic::Membership => membership,
+        }
+    }
+
+    pub(super) fn set(&mut self, topic: Topic, dated: Timestamp) {
+        let Self([ban, restrictions, review, membership]) = self;
+        let newest = match topic {
+            Topic::Ban => ban,
+            Topic::Restrictions => restrictions,
+            Topic::Review => review,
+            Topic::Membership => membership,
+        };
+        *newest = (*newest).max(Some(dated));
+    }
+
+    fn newest(&self) -> Timestamp {
+        self.0.iter().flatten().copied().max().unwrap_or_default()
+    }
 }
 
 /// Where the last close or reset stands: what is not newer is late news.
@@ -97,15 +135,22 @@ impl Default for State {
 /// Evidence that was not yet enough to trip.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Strikes {
-    pub(super) keys: Vec<Option<WamidKey>>,
+    /// With their codes.
+    pub(super) keys: Vec<(i64, Option<WamidKey>)>,
     pub(super) last: Timestamp,
 }
 
 /// What open and half-open have in common: the incident.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Lock {
-    /// Why it tripped.
+    /// Why it holds what it holds: the word that tripped it, or the last one that widened it.
     pub reason: Reason,
+    /// What it holds.
+    #[serde(default)]
+    pub extent: Extent,
+    /// What the first probe that was answered found: who blocks, and why.
+    #[serde(default)]
+    pub diagnosis: Option<(Timestamp, Health)>,
     /// When it tripped.
     pub since: Timestamp,
     /// The generation that the trip made; with `since` it names the incident.
@@ -223,7 +268,7 @@ pub(super) struct HalfOpen {
 #[derive(Clone, Debug)]
 pub(super) enum Early {
     Proof,
-    Lock(Reason),
+    Lock(Locks),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -320,9 +365,12 @@ impl Breaker {
         self.generation
     }
 
-    /// What a send at `now` meets. Reads only: nothing is counted, and no permit is taken.
-    pub fn admit(&self, now: Timestamp) -> Admission {
+    /// What a send of this class meets at `now`; one of an unknown class is held if any class is. Reads only: nothing is counted, and
+    /// no permit is taken.
+    pub fn admit(&self, class: Option<Class>, now: Timestamp) -> Admission {
+        let flows = self.lock().is_none_or(|lock| !lock.extent.holds(class));
         let free = match &self.state {
+            _ if flows => Admission::Forward,
             State::Closed(_) => Admission::Forward,
             State::Open(_) => Admission::Reject,
             State::HalfOpen(half) if half.trial.is_none() => Admission::Trial,
@@ -388,8 +436,11 @@ impl Breaker {
     }
 
     /// When the next probe is due, if it is open.
-    pub const fn next_check(&self) -> Option<Timestamp> {
+    pub fn next_check(&self) -> Option<Timestamp> {
         match &self.state {
+            State::Open(open) if open.lock.extent.ends_by_dates() => {
+                open.lock.extent.last_date().or(Some(open.next_check))
+            }
             State::Open(open) => Some(open.next_check),
             State::Closed(_) | State::HalfOpen(_) => None,
         }
@@ -432,6 +483,7 @@ impl Breaker {
     /// Whether nothing would be lost by forgetting it: closed for so long that no late news can come any more.
     pub fn is_forgettable(&self, now: Timestamp) -> bool {
         let State::Closed(strikes) = &self.state else { return false };
-        self.order.is_none() && now.since(self.stepped.max(strikes.last)) > REMEMBERED
+        self.order.is_none()
+            && now.since(self.stepped.max(strikes.last).max(self.account.newest())) > REMEMBERED
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::journal::Word;
 use super::{Breakers, Settling};
-use crate::breaker::{About, Event, Reason, Source};
+use crate::breaker::{About, Event, Extent, Reason, Source};
 use crate::graph::error::is_lock;
 use crate::graph::ids::{PhoneNumberId, Wamid, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
@@ -49,7 +49,7 @@ impl Breakers {
                 self.pin_changed(news);
                 Settling::default()
             }
-            Fact::Account(_) => Settling::default(),
+            Fact::Account(account) => self.hear_account(account),
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };
@@ -65,8 +65,8 @@ impl Breakers {
         let inner = &self.0;
         let lock = status.lock();
         // All else says nothing new to a closed breaker.
-        let says_nothing = lock.is_none()
-            && (status.kind == StatusKind::Other || inner.registry.plainly_closed(status.phone).is_some());
+        let says_nothing =
+            lock.is_none() && (status.kind == StatusKind::Other || self.is_plainly_closed(status.phone));
         let observed = inner.would_rejects.has(status.phone);
         if says_nothing && !observed {
             return Settling::default();
@@ -92,7 +92,8 @@ impl Breakers {
             None => About::Unknown { key, dated: status.at },
         };
         let wamid = Wamid::parse(&status.wamid);
-        match lock {
+        let of_account = self.tell_account(status, lock, key, send.as_ref());
+        let settling = match lock {
             Some(error) => {
                 let settling = self.locked_by_webhook(status.phone, about, wamid, status.at, error);
                 if let Some(key) = key {
@@ -101,14 +102,72 @@ impl Breakers {
                 settling
             }
             None => {
-                let event = match status.kind {
-                    StatusKind::Failed => Event::Failed { about },
-                    kind => Event::Proof { about, sent: kind == StatusKind::Sent },
-                };
-                let word = Word { wamid, dated: status.at, ..Word::from(event) };
-                self.apply_if_known(status.phone, word)
+                let word = Word { wamid, dated: status.at, ..Word::from(said(status, about, send.as_ref())) };
+                self.apply_if_known(status.phone.into(), word)
             }
+        };
+        settling.and(of_account)
+    }
+
+    /// What a status says to the breaker of the phone's account: nothing, unless it waits for deliveries or for a trial's status. A
+    /// lock of one phone says nothing of the others; one that is a trial of the account does.
+    fn tell_account(
+        &self,
+        status: &Status,
+        lock: Option<&WebhookError>,
+        key: Option<WamidKey>,
+        send: Option<&Accepted>,
+    ) -> Settling {
+        let inner = &self.0;
+        let Some(waba) = inner.phones.get(status.phone).waba.filter(|_| inner.registry.holds_wabas()) else {
+            return Settling::default();
+        };
+        if inner.registry.closed(waba.into()).is_some() {
+            return Settling::default();
         }
+        // The generations of an account's breaker are not kept with each send: the time of its acceptance is.
+        let about = About::Unknown { key, dated: send.map(|send| send.at).or(status.at) };
+        let event = match lock {
+            Some(error) => {
+                let reason = self.reason(error);
+                Event::Lock { about, reason, extent: Extent::default(), only_trial: true }
+            }
+            None => said(status, about, send),
+        };
+        let word = Word { wamid: Wamid::parse(&status.wamid), dated: status.at, ..Word::from(event) };
+        self.apply_if_known(waba.into(), word)
+    }
+
+    /// Where the configuration has one phone's lock hold for its whole account.
+    pub(super) fn spread(
+        &self,
+        phone: PhoneNumberId,
+        about: About,
+        dated: Option<Timestamp>,
+        reason: &Reason,
+    ) -> Settling {
+        let inner = &self.0;
+        let settings = inner.settings.load();
+        let Some(waba) = inner.phones.get(phone).waba.filter(|_| settings.spread) else {
+            return Settling::default();
+        };
+        // What is late news for the phone is late news for its account.
+        let skew = settings.policy.skew;
+        let is_late = inner.registry.get(phone.into()).is_some_and(|cell| {
+            cell.read(|breaker| {
+                breaker.fence().is_some_and(|fence| !about.is_newer(fence.generation, fence.at, skew))
+            })
+        });
+        if is_late {
+            return Settling::default();
+        }
+        let about = About::Unknown { key: about.key(), dated };
+        let (reason, extent) = (reason.clone(), Extent::default());
+        self.apply(waba.into(), Event::Lock { about, reason, extent, only_trial: false })
+    }
+
+    pub(super) fn is_plainly_closed(&self, phone: PhoneNumberId) -> bool {
+        self.0.registry.plainly_closed(phone, || self.0.phones.get(phone).waba).is_some()
     }
 
     /// A message is remembered. If its failure has overtaken its answer, that is heard now: as a leak, and where its date was not
@@ -122,7 +181,7 @@ impl Breakers {
         let failure = self.0.overtaking.take(key, now)?;
         let mut leak = None;
         // Also beneath an order, where automation goes on. To an open breaker it says nothing more.
-        let cell = self.0.registry.get(phone);
+        let cell = self.0.registry.get(phone.into());
         let is_open = cell.is_some_and(|cell| cell.read(|breaker| breaker.next_check().is_some()));
         let settling = match is_open {
             false => self.hear_status(&failure, &mut leak),
@@ -135,10 +194,10 @@ impl Breakers {
             }
         };
         let patience = self.settings().commit_timeout;
-        Some(Settling(Some(self.0.runtime.spawn(async move {
+        Some(Settling::on(self.0.runtime.spawn(async move {
             settling.await;
             leak_is_stored(leak, patience).await;
-        }))))
+        })))
     }
 
     fn locked_by_webhook(
@@ -149,14 +208,17 @@ impl Breakers {
         dated: Option<Timestamp>,
         error: &WebhookError,
     ) -> Settling {
-        let reason = Reason {
-            code: error.code,
-            source: Source::Webhook,
-            text: error.title.clone(),
-            at: self.now(),
-            fbtrace_id: None,
-        };
-        self.apply(phone, Word { wamid, dated, ..Word::from(Event::Lock { about, reason }) })
+        let reason = self.reason(error);
+        // A known send's own time is worth more than the date of its failure.
+        let accepted_at = about.key().and_then(|key| self.0.sends.get(key)).map(|send| send.at);
+        let spread = self.spread(phone, about, accepted_at.or(dated), &reason);
+        let event = Event::Lock { about, reason, extent: Extent::default(), only_trial: false };
+        self.apply(phone.into(), Word { wamid, dated, ..Word::from(event) }).and(spread)
+    }
+
+    fn reason(&self, error: &WebhookError) -> Reason {
+        let (code, text) = (error.code, error.title.clone());
+        Reason { code, source: Source::Webhook, text, at: self.now(), fbtrace_id: None }
     }
 
     /// A message failed for the lock. If Meta had accepted it here it is a leak, once.
@@ -174,7 +236,7 @@ impl Breakers {
             biz_opaque_callback_data: status.biz_opaque_callback_data.clone(),
             recipient: send.recipient.map(|it| it.as_str().to_owned()).or_else(|| status.recipient.clone()),
         };
-        self.leaked(status.phone, &send, leak)
+        self.leaked(status.phone.into(), &send, leak)
     }
 }
 
@@ -185,10 +247,22 @@ async fn leak_is_stored(commit: Option<Commit>, patience: Duration) {
     }
 }
 
+/// What a status without a lock says.
+fn said(status: &Status, about: About, send: Option<&Accepted>) -> Event {
+    match status.kind {
+        StatusKind::Failed => Event::Failed { about },
+        kind => {
+            let class = send.and_then(|send| send.class);
+            Event::Proof { about, sent: kind == StatusKind::Sent, class }
+        }
+    }
+}
+
 fn tells_of_lock(fact: &Fact) -> bool {
     match fact {
         Fact::Status(status) => status.lock().is_some(),
         Fact::Error(fact) => is_lock(fact.error.code),
-        Fact::Number { .. } | Fact::Security(_) | Fact::Account(_) => false,
+        Fact::Account(account) => account.news.locks(),
+        Fact::Number { .. } | Fact::Security(_) => false,
     }
 }

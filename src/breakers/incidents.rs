@@ -2,27 +2,27 @@
 
 use super::Breakers;
 use super::journal::raise;
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::Scope;
 use crate::incident::{Incident, Key, Summary};
 
 impl Breakers {
-    /// Incidents from the newest on, those before `after`, and only the phone's if one is named; each with its place. Whether there
+    /// Incidents from the newest on, those before `after`, and only this scope's if one is named; each with its place. Whether there
     /// are more.
     pub fn incidents(
         &self,
         after: Option<Key>,
-        phone: Option<PhoneNumberId>,
+        scope: Option<Scope>,
         limit: usize,
     ) -> (Vec<(Key, Summary)>, bool) {
         let pages = self.0.journal.lock();
-        let (found, more) = pages.book.page(after, phone, limit);
+        let (found, more) = pages.book.page(after, scope, limit);
         let found = found
             .into_iter()
-            .map(|(key, incident)| (key, incident.summary(), pages.book.latest(key.phone()) == Some(key)));
+            .map(|(key, incident)| (key, incident.summary(), pages.book.latest(key.scope()) == Some(key)));
         let found: Vec<_> = found.collect();
         drop(pages);
         let items = found.into_iter().map(|(key, mut summary, is_latest)| {
-            if let Some(cell) = self.0.registry.get(key.phone()).filter(|_| is_latest) {
+            if let Some(cell) = self.0.registry.get(key.scope()).filter(|_| is_latest) {
                 let (rejected, would_reject, _) = cell.counts.get();
                 summary.rejected = summary.rejected.max(rejected);
                 summary.would_reject = summary.would_reject.max(would_reject);
@@ -32,10 +32,10 @@ impl Breakers {
         (items.collect(), more)
     }
 
-    /// The id of the phone's newest incident.
-    pub(super) fn last_incident(&self, phone: PhoneNumberId) -> Option<String> {
+    /// The id of a scope's newest incident.
+    pub(super) fn last_incident(&self, scope: Scope) -> Option<String> {
         let pages = self.0.journal.lock();
-        let key = pages.book.latest(phone)?;
+        let key = pages.book.latest(scope)?;
         Some(pages.book.get(key)?.id.clone())
     }
 
@@ -43,9 +43,9 @@ impl Breakers {
     pub fn incident(&self, id: &str) -> Option<Incident> {
         let pages = self.0.journal.lock();
         let mut incident = pages.book.find(id)?.clone();
-        let is_latest = pages.book.latest(incident.scope_id) == Some(Key::from(&incident));
+        let is_latest = pages.book.latest(incident.scope) == Some(Key::from(&incident));
         drop(pages);
-        if let Some(cell) = self.0.registry.get(incident.scope_id).filter(|_| is_latest) {
+        if let Some(cell) = self.0.registry.get(incident.scope).filter(|_| is_latest) {
             raise(&mut incident, cell.counts.get());
         }
         Some(incident)

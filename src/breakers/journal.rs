@@ -11,9 +11,9 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Breakers;
-use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, TransitionKind};
+use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, Scope, TransitionKind};
 use crate::graph::health::{Health, Unknown};
-use crate::graph::ids::{PhoneNumberId, Wamid};
+use crate::graph::ids::Wamid;
 use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Trial};
 use crate::registry::{Accepted, Cell};
 use crate::store::{Commit, Table};
@@ -97,7 +97,7 @@ impl Breakers {
     /// Writes down what an event did. Costs nothing if it did nothing.
     pub(super) fn write_down(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         cell: &Cell,
         jotting: Jotting,
         applied: &Applied,
@@ -118,7 +118,7 @@ impl Breakers {
         let mut pages = self.0.journal.lock();
         let mut touched = Vec::new();
         for step in &applied.transitions {
-            let (key, first) = self.page_of(&mut pages, phone, cell, step.incident, found.counts_before);
+            let (key, first) = self.page_of(&mut pages, scope, cell, step.incident, found.counts_before);
             written.first_accepted = written.first_accepted.or(first);
             if let Some(incident) = pages.book.get_mut(key) {
                 incident.step(step);
@@ -127,7 +127,7 @@ impl Breakers {
         }
         let here = match (touched.last(), found.current) {
             (Some(key), _) => Some(*key),
-            (None, Some(start)) => Some(self.page_of(&mut pages, phone, cell, start, found.counts_before).0),
+            (None, Some(start)) => Some(self.page_of(&mut pages, scope, cell, start, found.counts_before).0),
             (None, None) => None,
         };
         let tripped = applied.transitions.iter().any(|step| step.kind == TransitionKind::Trip);
@@ -136,13 +136,13 @@ impl Breakers {
         let evidence = evidence.or_else(|| found.reason.as_ref().map(Evidence::of_reason));
         if let Some(evidence) = evidence {
             let accepted_at = evidence.accepted_at.unwrap_or(evidence.at);
-            let own = evidence.generation.and_then(|it| pages.book.owner(phone, it, accepted_at));
-            let late = is_stale.then(|| pages.book.latest(phone)).flatten();
+            let own = evidence.generation.and_then(|it| pages.book.owner(scope, it, accepted_at));
+            let late = is_stale.then(|| pages.book.latest(scope)).flatten();
             // What trips is the new incident's, also where the send is from before an order that has ended since.
             let own = own.filter(|_| !tripped);
             match own.or(here).or(late) {
                 Some(key) => pages.add(key, |incident| incident.hear(evidence, tripped)),
-                None => pages.book.evidence_waits(phone, evidence),
+                None => pages.book.evidence_waits(scope, evidence),
             }
         }
         if let Some(key) = here {
@@ -166,7 +166,7 @@ impl Breakers {
         let has_stepped = !touched.is_empty();
         for key in touched {
             let counts = cell.counts.get();
-            if Some(key) == pages.book.latest(phone)
+            if Some(key) == pages.book.latest(scope)
                 && let Some(incident) = pages.book.get_mut(key)
             {
                 raise(incident, counts);
@@ -187,12 +187,12 @@ impl Breakers {
     pub(super) fn page_of(
         &self,
         pages: &mut Pages,
-        phone: PhoneNumberId,
+        scope: Scope,
         cell: &Cell,
         start: IncidentStart,
         counts_before: (u64, u64, u64),
     ) -> (Key, Option<Timestamp>) {
-        let recorded = pages.book.record(phone, start);
+        let recorded = pages.book.record(scope, start);
         let key = recorded.key;
         if let Some(before) = recorded.before {
             pages.add(before, |incident| raise(incident, counts_before));
@@ -209,8 +209,8 @@ impl Breakers {
 
     /// A message that Meta had accepted here failed for the lock, and was not counted before. The receipt is there if it was
     /// written down.
-    pub(super) fn leaked(&self, phone: PhoneNumberId, send: &Accepted, leak: Leak) -> Option<Commit> {
-        let cell = self.0.registry.get(phone)?;
+    pub(super) fn leaked(&self, scope: Scope, send: &Accepted, leak: Leak) -> Option<Commit> {
+        let cell = self.0.registry.get(scope)?;
         // As the breaker judges it: an order that began and ended since is no close.
         let (current, is_news) = cell.read(|breaker| {
             let fence = breaker.fence().map(|fence| fence.generation);
@@ -218,15 +218,15 @@ impl Breakers {
         });
         let mut pages = self.0.journal.lock();
         // Whoever began it may not have come here yet.
-        let current = current.map(|start| self.page_of(&mut pages, phone, &cell, start, (0, 0, 0)).0);
+        let current = current.map(|start| self.page_of(&mut pages, scope, &cell, start, (0, 0, 0)).0);
         let key = match current {
             Some(key) if is_news => key,
             // Not yet enough to trip: it is a leak if that comes.
             None if is_news => {
-                pages.book.leak_waits(phone, leak);
+                pages.book.leak_waits(scope, leak);
                 return None;
             }
-            _ => pages.book.owner(phone, send.generation, send.at)?,
+            _ => pages.book.owner(scope, send.generation, send.at)?,
         };
         self.add_leak(&mut pages, &cell, key, leak)
     }
@@ -239,10 +239,10 @@ impl Breakers {
         }
         let value = serde_json::to_vec(&leak).unwrap_or_default();
         let listed = pages.book.leak(key, leak)?;
-        if pages.book.latest(key.phone()) == Some(key) {
+        if pages.book.latest(key.scope()) == Some(key) {
             cell.counts.leaked();
         }
-        self.0.telemetry.emit(LeakEvent { id: key.phone() });
+        self.0.telemetry.emit(LeakEvent { scope: key.scope() });
         for (id, leaks) in listed.emptied {
             self.forget_leaks(&id, leaks);
             if let Some(emptied) = pages.book.find(&id).map(Key::from) {
@@ -276,11 +276,11 @@ impl Breakers {
     }
 
     /// An operator has asked for a probe of a breaker that is in an incident.
-    pub(super) fn write_down_order(&self, phone: PhoneNumberId, order: OrderGiven) {
-        let Some(cell) = self.0.registry.get(phone) else { return };
+    pub(super) fn write_down_order(&self, scope: Scope, order: OrderGiven) {
+        let Some(cell) = self.0.registry.get(scope) else { return };
         let Some(start) = cell.read(|breaker| breaker.incident()) else { return };
         let mut pages = self.0.journal.lock();
-        let (key, _) = self.page_of(&mut pages, phone, &cell, start, (0, 0, 0));
+        let (key, _) = self.page_of(&mut pages, scope, &cell, start, (0, 0, 0));
         pages.add(key, |incident| incident.order(order));
     }
 
@@ -289,13 +289,13 @@ impl Breakers {
         let latest = self.0.journal.lock().book.latest_of_all();
         // Outside the journal's lock: who forgets cells holds theirs.
         let counts = latest.into_iter().filter_map(|key| {
-            let cell = self.0.registry.get(key.phone())?;
+            let cell = self.0.registry.get(key.scope())?;
             Some((key, cell.counts.get()))
         });
         let counts: Vec<_> = counts.collect();
         let mut pages = self.0.journal.lock();
         for (key, counts) in counts {
-            if pages.book.latest(key.phone()) == Some(key)
+            if pages.book.latest(key.scope()) == Some(key)
                 && let Some(incident) = pages.book.get_mut(key)
                 && raise(incident, counts)
             {

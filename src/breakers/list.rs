@@ -2,7 +2,7 @@
 
 use super::Breakers;
 use super::view::{Around, BreakerView};
-use crate::breaker::{Breaker, Shown};
+use crate::breaker::{Admission, Breaker, Scope, Shown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::registry::Cell;
 
@@ -13,8 +13,10 @@ pub struct Filter {
     pub state: Option<&'static str>,
     /// Only phones of this WABA.
     pub waba: Option<WabaId>,
-    /// Only ids after this one, in text order.
-    pub after: Option<PhoneNumberId>,
+    /// Only accounts; else all but accounts.
+    pub accounts: bool,
+    /// Only those after this one, in the order of kinds and ids.
+    pub after: Option<Scope>,
     /// At most so many.
     pub limit: usize,
 }
@@ -40,29 +42,34 @@ pub struct Counted {
 
 impl Breakers {
     /// One breaker. Any id is known: what was never opened is closed.
-    pub fn view(&self, phone: PhoneNumberId) -> BreakerView {
-        let cell = self.0.registry.get(phone);
-        self.show(phone, cell.as_deref())
+    pub fn view(&self, scope: impl Into<Scope>) -> BreakerView {
+        let scope = scope.into();
+        self.show(scope, self.0.registry.get(scope).as_deref())
     }
 
     /// Breakers in the order of their ids; at most `filter.limit`, and whether there are more.
     pub fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
         let now = self.now();
         let mut items = Vec::new();
-        for (phone, cell) in self.0.registry.all() {
+        for (scope, cell) in self.0.registry.all() {
+            if matches!(scope, Scope::Waba(_)) != filter.accounts
+                || filter.after.is_some_and(|after| scope <= after)
+            {
+                continue;
+            }
             let shown = cell.shown(now).name();
             let wanted = match filter.state {
                 Some(state) => shown == state,
                 None => shown != Shown::Closed.name(),
             };
-            let of_waba = filter.waba.is_none_or(|waba| self.0.phones.get(phone).waba == Some(waba));
-            if !wanted || !of_waba || filter.after.is_some_and(|after| phone <= after) {
+            let of_waba = filter.waba.is_none_or(|waba| self.account_of(scope) == Some(waba));
+            if !wanted || !of_waba {
                 continue;
             }
             if items.len() >= filter.limit {
                 return (items, true);
             }
-            items.push(self.show(phone, Some(&cell)));
+            items.push(self.show(scope, Some(&cell)));
         }
         (items, false)
     }
@@ -76,12 +83,13 @@ impl Breakers {
             deaf: self.0.hearing.deaf_phones().len() as u64,
             ..Counted::default()
         };
-        for (phone, cell) in self.0.registry.all() {
+        for (scope, cell) in self.0.registry.all() {
             let shown = cell.shown(now);
             if let Some((_, count)) = counted.states.get_mut(shown.index()) {
                 *count += 1;
             }
-            if shown != Shown::Closed && counted.held.len() < most {
+            if let Some(phone) = scope.phone().filter(|_| shown != Shown::Closed && counted.held.len() < most)
+            {
                 counted.held.push((phone, shown.name()));
             }
             let contradicts = |breaker: &Breaker| breaker.contradiction(now, &settings.policy).is_some();
@@ -90,19 +98,39 @@ impl Breakers {
         counted
     }
 
-    fn show(&self, phone: PhoneNumberId, cell: Option<&Cell>) -> BreakerView {
+    /// The account that a scope is, or that its phone belongs to.
+    pub(super) fn account_of(&self, scope: Scope) -> Option<WabaId> {
+        match scope {
+            Scope::Phone(phone) => self.0.phones.get(phone).waba,
+            Scope::Waba(waba) => Some(waba),
+        }
+    }
+
+    fn show(&self, scope: Scope, cell: Option<&Cell>) -> BreakerView {
         let settings = self.0.settings.load();
+        let now = self.now();
+        let phone = scope.phone();
+        let account = self.account_of(scope);
+        let holder = phone.and(account).map(Scope::from).filter(|account| {
+            let cell = self.0.registry.get(*account);
+            cell.is_some_and(|cell| cell.read(|breaker| breaker.admit(None, now)) == Admission::Reject)
+        });
         let around = Around {
-            phone: self.0.phones.get(phone),
-            heard: self.0.phones.heard(phone),
+            account,
+            phones: match scope {
+                Scope::Waba(waba) => Some(self.0.phones.of(waba)),
+                Scope::Phone(_) => None,
+            },
+            holder,
+            heard: self.context(scope, &settings.policy).heard,
             policy: &settings.policy,
             durability: &self.0.durability,
-            deaf_since: self.0.hearing.deaf_since(phone),
-            can_be_watched: self.can_be_watched(phone),
-            last_incident: self.last_incident(phone),
+            deaf_since: phone.and_then(|phone| self.0.hearing.deaf_since(phone)),
+            can_be_watched: phone.is_some_and(|phone| self.can_be_watched(phone)),
+            last_incident: self.last_incident(scope),
             observe: settings.observe,
-            now: self.now(),
+            now,
         };
-        BreakerView::of(phone, cell, &around)
+        BreakerView::of(scope, cell, &around)
     }
 }

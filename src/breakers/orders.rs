@@ -6,10 +6,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::journal::Word;
-use super::{BreakerView, Breakers, ProbeTicket, Purpose, Settling};
-use crate::breaker::{Event, Generation, Override, OverrideOrder};
+use super::{BreakerView, Breakers, Purpose, Settling};
+use crate::breaker::{Event, Generation, Override, OverrideOrder, Scope};
 use crate::graph::health::{Health, Unknown};
-use crate::graph::ids::PhoneNumberId;
 use crate::incident::{OrderGiven, OrderName};
 
 /// What an operator can order.
@@ -80,10 +79,11 @@ impl Breakers {
     /// at this generation; the comparison and the order are one step, so an order never beats a fresh trip unseen.
     pub async fn order(
         &self,
-        phone: PhoneNumberId,
+        scope: impl Into<Scope>,
         order: Order,
         expected: Option<Generation>,
     ) -> Result<BreakerView, GenerationMismatch> {
+        let scope = scope.into();
         let text = format!("{}: {}", order.by, order.reason);
         let at = self.now();
         let until = order.hold.map(|hold| at.plus(hold));
@@ -99,65 +99,64 @@ impl Breakers {
             OrderKind::Bypass => hold(OverrideOrder::Bypass, order),
         };
         let word = Word { order: Some(given), ..Word::from(event) };
-        self.fenced(phone, word, expected)?.await;
-        Ok(self.view(phone))
+        self.fenced(scope, word, expected)?.await;
+        Ok(self.view(scope))
     }
 
     /// Has the phone probed now, waits for the outcome (or the probe's lease), and says what it was. A block that
     /// it finds opens a closed breaker.
     pub async fn probe(
         &self,
-        phone: PhoneNumberId,
+        scope: impl Into<Scope>,
         order: ProbeOrder,
         expected: Option<Generation>,
     ) -> Result<(Health, BreakerView), GenerationMismatch> {
-        let current = Generation(self.view(phone).generation);
+        let scope = scope.into();
+        let current = Generation(self.view(scope).generation);
         if expected.is_some_and(|expected| expected != current) {
             return Err(GenerationMismatch { current });
         }
-        tracing::info!(phone = %phone, by = order.by, reason = order.reason, "an operator asks for a probe");
+        tracing::info!(%scope, by = order.by, reason = order.reason, "an operator asks for a probe");
         let ProbeOrder { reason, by } = order;
         let given = OrderGiven { at: self.now(), order: OrderName::Probe, by, reason, until: None };
-        self.write_down_order(phone, given);
+        self.write_down_order(scope, given);
         let (answer, outcome) = oneshot::channel();
         {
             let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
             waiting.retain(|(_, waiter)| !waiter.is_closed());
-            waiting.push((phone, answer));
+            waiting.push((scope, answer));
         }
         let is_open = self
             .0
             .registry
-            .get(phone)
+            .get(scope)
             .is_some_and(|cell| cell.read(|breaker| breaker.next_check().is_some()));
         if is_open {
-            drop(self.apply_if_known(phone, Event::CheckNow { asked: true }));
+            drop(self.apply_if_known(scope, Event::CheckNow { asked: true }));
         } else {
-            let ticket =
-                ProbeTicket { phone, waba: self.0.phones.get(phone).waba, purpose: Purpose::Order(current) };
-            drop(self.0.probes.send(ticket));
+            self.ask(scope, Purpose::Order(current));
         }
         let patience = self.settings().policy.probe_lease;
         let health = match tokio::time::timeout(patience, outcome).await {
             Ok(Ok(health)) => health,
             Ok(Err(_)) | Err(_) => Health::Unknown(Unknown::NoAnswer),
         };
-        Ok((health, self.view(phone)))
+        Ok((health, self.view(scope)))
     }
 
     fn fenced(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         word: Word,
         expected: Option<Generation>,
     ) -> Result<Settling, GenerationMismatch> {
         let cell = match word.event {
             // What was never opened is not made only to be found closed.
-            Event::Reset { .. } | Event::Lift { .. } => self.0.registry.get(phone),
-            _ => Some(self.0.registry.get_or_make(phone)),
+            Event::Reset { .. } | Event::Lift { .. } => self.0.registry.get(scope),
+            _ => Some(self.0.registry.get_or_make(scope)),
         };
         match (cell, expected) {
-            (Some(cell), _) => self.apply_to(phone, &cell, word, expected),
+            (Some(cell), _) => self.apply_to(scope, &cell, word, expected),
             (None, None | Some(Generation(0))) => Ok(Settling::default()),
             (None, Some(_)) => Err(GenerationMismatch { current: Generation::default() }),
         }

@@ -1,8 +1,9 @@
 //! A send's right to go out, which comes back with what became of it.
 
 use super::{Breakers, Settling};
-use crate::breaker::{About, Event, Generation, Lease, Reason, Source};
+use crate::breaker::{About, Event, Extent, Generation, Lease, Reason, Scope, Source};
 use crate::graph::answer::Message;
+use crate::graph::class::Class;
 use crate::graph::ids::PhoneNumberId;
 use crate::incident::Outcomes;
 use crate::registry::{Accepted, Inline, Moment, Observed};
@@ -14,12 +15,24 @@ use crate::telemetry::events::SendEvent;
 pub struct Permit {
     pub(super) breakers: Breakers,
     pub(super) phone: PhoneNumberId,
+    /// That of the phone's own breaker.
     pub(super) generation: Generation,
-    pub(super) trial: Option<Lease>,
+    pub(super) class: Option<Class>,
+    /// The trials that it is: at most one of each breaker that stands for it.
+    pub(super) trials: Vec<Trial>,
     /// When it was admitted, in the order of the statuses.
     pub(super) admitted: Moment,
     /// How it is counted in the end.
     pub(super) counted: Option<SendEvent>,
+}
+
+/// A send that is a breaker's trial.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    pub(super) scope: Scope,
+    /// That of this breaker.
+    pub(super) generation: Generation,
+    pub(super) lease: Lease,
 }
 
 /// A moment in which no phone had a breaker: what went out in it was admitted, whoever's send it turns out to be.
@@ -35,7 +48,8 @@ impl Quiet {
             breakers: self.breakers.clone(),
             phone,
             generation: Generation::default(),
-            trial: None,
+            class: None,
+            trials: Vec::new(),
             admitted: self.admitted,
             counted: Some(SendEvent::Forward),
         }
@@ -45,7 +59,15 @@ impl Quiet {
 impl Permit {
     /// Whether this send is the trial.
     pub const fn is_trial(&self) -> bool {
-        self.trial.is_some()
+        !self.trials.is_empty()
+    }
+
+    /// It is no trial after all.
+    pub(super) fn give_back(&mut self) {
+        for Trial { scope, lease, .. } in self.trials.drain(..) {
+            // Settles by itself.
+            drop(self.breakers.apply_if_known(scope, Event::TrialEnded { lease, abandoned: true }));
+        }
     }
 
     /// It was no send after all, but a read receipt: only the answer shows it where nobody looked at the body. Not counted.
@@ -69,37 +91,51 @@ impl Permit {
             let observed = if would_reject && n == 0 { Observed::WouldReject } else { Observed::None };
             let key = inner.sends.key_of(self.phone, &message.wamid);
             let recipient = message.recipient.as_deref().and_then(Inline::new);
-            let accepted = Accepted { at, generation, fbtrace_id, recipient, leaked: false, observed };
+            let accepted = Accepted {
+                at,
+                generation,
+                fbtrace_id,
+                recipient,
+                class: self.class,
+                leaked: false,
+                observed,
+            };
             inner.sends.remember(key, accepted);
             key
         });
-        match self.trial.take() {
-            None => {
-                let settlings = keys.filter_map(|key| self.breakers.hear_overtaking(self.phone, key, at));
-                // Each runs by itself: the last to be begun is the one to wait for.
-                settlings.fold(Settling::default(), |_, last| last)
-            }
-            Some(lease) => {
-                let keys: Vec<_> = keys.collect();
-                let event = Event::TrialAccepted { lease, generation, keys: keys.clone() };
-                let settling = self.breakers.apply_if_known(self.phone, event);
-                // What they mean to the trial is heard; as leaks they are not counted yet.
-                for key in keys {
-                    drop(self.breakers.hear_overtaking(self.phone, key, at));
-                }
-                settling
+        let keys: Vec<_> = keys.collect();
+        // Each runs by itself: the last to be begun is the one to wait for.
+        let mut settling = Settling::default();
+        for Trial { scope, generation, lease } in self.trials.drain(..) {
+            let event = Event::TrialAccepted { lease, generation, keys: keys.clone() };
+            settling = settling.and(self.breakers.apply_if_known(scope, event));
+        }
+        for key in keys {
+            if let Some(overtaking) = self.breakers.hear_overtaking(self.phone, key, at) {
+                settling = settling.and(overtaking);
             }
         }
+        settling
     }
 
     /// Meta answered 131031 or 368. The answer must not be released before the settling is done.
     pub fn locked(mut self, code: i64, text: String, fbtrace_id: Option<String>) -> Settling {
-        self.trial = None;
         self.note_failed();
         let at = self.breakers.now();
         let reason = Reason { code, source: Source::Response, text, at, fbtrace_id };
+        let extent = Extent::default();
         let about = About::Send { generation: self.generation, key: None };
-        self.breakers.apply(self.phone, Event::Lock { about, reason })
+        let mut settling = self.breakers.spread(self.phone, about, Some(at), &reason);
+        // What it was the trial of beside its phone's breaker.
+        for Trial { scope, generation, .. } in self.trials.drain(..) {
+            if scope != Scope::from(self.phone) {
+                let (about, reason) = (About::Send { generation, key: None }, reason.clone());
+                let event = Event::Lock { about, reason, extent, only_trial: true };
+                settling = settling.and(self.breakers.apply_if_known(scope, event));
+            }
+        }
+        let event = Event::Lock { about, reason, extent, only_trial: false };
+        settling.and(self.breakers.apply(self.phone.into(), event))
     }
 
     /// Meta answered another error, which is about this message and not about the account.
@@ -110,12 +146,11 @@ impl Permit {
 
     /// Meta answered something that cannot be read.
     pub fn other(mut self) -> Settling {
-        match self.trial.take() {
-            None => Settling::default(),
-            Some(lease) => {
-                self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: false })
-            }
-        }
+        let ended = |settling: Settling, Trial { scope, lease, .. }| {
+            let event = Event::TrialEnded { lease, abandoned: false };
+            settling.and(self.breakers.apply_if_known(scope, event))
+        };
+        self.trials.drain(..).fold(Settling::default(), ended)
     }
 
     const fn is_would_reject(&self) -> bool {
@@ -134,9 +169,6 @@ impl Drop for Permit {
         if let Some(event) = self.counted.take() {
             self.breakers.0.telemetry.emit(event);
         }
-        if let Some(lease) = self.trial {
-            // Settles by itself.
-            drop(self.breakers.apply_if_known(self.phone, Event::TrialEnded { lease, abandoned: true }));
-        }
+        self.give_back();
     }
 }

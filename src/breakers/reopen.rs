@@ -20,12 +20,11 @@ impl Breakers {
             inner.phones.restore(id, phone);
         }
         for (key, value) in inner.store.load(Table::Breakers)? {
-            let (phone, cell) = record::read(&key, &value)?;
+            let (scope, breaker, counts) = record::read(&key, &value)?;
             let settings = inner.settings.load();
-            let cx = self.context(phone, &settings.policy);
-            let due = cell.read(|breaker| breaker.next_due(&cx));
-            inner.registry.restore(phone, cell);
-            self.due(phone, due);
+            let due = breaker.next_due(&self.context(scope, &settings.policy));
+            inner.registry.restore(scope, breaker, counts);
+            self.due(scope, due);
         }
         for (id, incident) in self.readable::<Incident>(Table::Incidents)? {
             if incident.id == id {
@@ -66,11 +65,11 @@ impl Breakers {
         let inner = &self.0;
         let mut pages = inner.journal.lock();
         let mut current = Vec::new();
-        for (phone, cell) in inner.registry.all() {
+        for (scope, cell) in inner.registry.all() {
             let (start, reason) =
                 cell.read(|breaker| (breaker.incident(), breaker.lock().map(|lock| lock.reason.clone())));
             if let Some(start) = start {
-                let (key, _) = self.page_of(&mut pages, phone, &cell, start, (0, 0, 0));
+                let (key, _) = self.page_of(&mut pages, scope, &cell, start, (0, 0, 0));
                 current.push(key);
                 if let (Some(incident), Some(reason)) = (pages.book.get_mut(key), reason)
                     && incident.trip.is_none()
@@ -79,7 +78,7 @@ impl Breakers {
                     pages.dirty.insert(key);
                 }
             }
-            if let Some(key) = pages.book.latest(phone)
+            if let Some(key) = pages.book.latest(scope)
                 && let Some(incident) = pages.book.get_mut(key)
             {
                 cell.counts.raise((incident.rejected, incident.would_reject, incident.leaked));
@@ -97,7 +96,7 @@ impl Breakers {
                 continue;
             }
             let last = incident.transitions.last().map_or(incident.opened_at, |step| step.at);
-            let known = inner.registry.get(key.phone()).map(|cell| {
+            let known = inner.registry.get(key.scope()).map(|cell| {
                 cell.read(|breaker| (breaker.fence().map_or(last, |fence| fence.at), breaker.generation()))
             });
             let (at, generation) = known.unwrap_or((last, incident.generation));

@@ -3,37 +3,50 @@
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
 use super::Breakers;
 use super::journal::Word;
-use crate::breaker::{About, Applied, Event, Note, Transition, TransitionKind};
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::{About, Applied, Event, Note, Scope, Transition, TransitionKind};
 use crate::incident::{self, Evidence};
 use crate::registry::{Cell, Sends};
 use crate::store::Commit;
 use crate::telemetry::events::{EvidenceEvent, ProbeEvent, StoreEvent, TransitionEvent, TrialEvent};
-use crate::telemetry::labels::{ProbeOutcome, Scope, Verdict};
+use crate::telemetry::labels::{ProbeOutcome, Verdict};
 use crate::time::Timestamp;
 
 /// The way of an applied event to stable storage and into the log. Await it before telling the outside; dropping it
 /// leaves it to run by itself. Ready at once where there is no transition that is not durable yet.
 #[derive(Debug, Default)]
 #[must_use = "await it before the outside is told of the transition"]
-pub struct Settling(pub(super) Option<JoinHandle<()>>);
+pub struct Settling(Vec<JoinHandle<()>>);
 
 impl Future for Settling {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.0 {
-            None => Poll::Ready(()),
+        while let Some(task) = self.0.last_mut() {
             // A settling that panicked has nothing more to wait for.
-            Some(task) => Pin::new(task).poll(cx).map(drop),
+            drop(ready!(Pin::new(task).poll(cx)));
+            self.0.pop();
         }
+        Poll::Ready(())
+    }
+}
+
+impl Settling {
+    /// That of what runs by itself on this task.
+    pub(super) fn on(task: JoinHandle<()>) -> Self {
+        Self(vec![task])
+    }
+
+    /// Both.
+    pub(super) fn and(mut self, mut other: Self) -> Self {
+        self.0.append(&mut other.0);
+        self
     }
 }
 
@@ -65,13 +78,12 @@ impl Breakers {
                 }
             });
         }
-        let phone = told.phone;
+        let scope = told.scope;
         for step in &told.transitions {
             let detection =
                 told.seen.as_ref().and_then(|seen| seen.0.accepted_at).map(|at| step.at.since(at));
             inner.telemetry.emit(TransitionEvent {
-                scope: Scope::Phone,
-                id: phone,
+                scope,
                 transition: step.kind,
                 from: step.from.name(),
                 to: step.to.name(),
@@ -80,7 +92,7 @@ impl Breakers {
                 code: told.seen.as_ref().and_then(|seen| seen.0.code),
                 text: &step.text,
                 observe: inner.settings.load().observe,
-                incident: &step.incident.id(phone.as_str()),
+                incident: &step.incident.id(scope.id()),
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });
         }
@@ -95,17 +107,17 @@ impl Breakers {
         is_news
     }
 
-    pub(super) fn count(&self, id: PhoneNumberId, seen: Option<&Seen>, applied: &Applied) {
+    pub(super) fn count(&self, scope: Scope, seen: Option<&Seen>, applied: &Applied) {
         let telemetry = &self.0.telemetry;
         if let Some(seen) = seen {
             let stale = applied.notes.contains(&Note::Stale);
-            telemetry.emit(EvidenceEvent { id, verdict: seen.label(), source: seen.0.source, stale });
+            telemetry.emit(EvidenceEvent { scope, verdict: seen.label(), source: seen.0.source, stale });
         }
         for note in &applied.notes {
             match *note {
-                Note::Trial(outcome) => telemetry.emit(TrialEvent { id, outcome }),
+                Note::Trial(outcome) => telemetry.emit(TrialEvent { scope, outcome }),
                 Note::ProbeLeaseOver => {
-                    telemetry.emit(ProbeEvent { id, outcome: ProbeOutcome::UnknownLeaseOver });
+                    telemetry.emit(ProbeEvent { scope, outcome: ProbeOutcome::UnknownLeaseOver });
                 }
                 Note::Stale | Note::ProbeIgnored => {}
             }
@@ -119,8 +131,8 @@ pub(super) struct Seen(pub(super) Evidence);
 impl Seen {
     pub(super) fn of(word: &Word, sends: &Sends, now: Timestamp) -> Option<Self> {
         let (evidence, about) = match &word.event {
-            Event::Lock { about, reason } => (Evidence::of_reason(reason), about),
-            Event::Proof { about, sent } => {
+            Event::Lock { about, reason, .. } => (Evidence::of_reason(reason), about),
+            Event::Proof { about, sent, .. } => {
                 let text = if *sent { "sent" } else { "delivered or read" };
                 (Evidence::of_proof(text, now), about)
             }
@@ -152,7 +164,7 @@ impl Seen {
 
 /// What a settling has to tell.
 pub(super) struct Told {
-    pub(super) phone: PhoneNumberId,
+    pub(super) scope: Scope,
     pub(super) transitions: Vec<Transition>,
     pub(super) seen: Option<Seen>,
 }
@@ -187,6 +199,7 @@ mod tests {
     use super::*;
     use crate::breakers::{Order, OrderKind, Settings};
     use crate::clock::Clock;
+    use crate::graph::ids::PhoneNumberId;
     use crate::store::{Store, StoreError, Table};
     use crate::telemetry::Telemetry;
 

@@ -63,10 +63,10 @@ fn forwarded(gate: Gate) -> super::Permit {
 #[tokio::test]
 async fn whoever_meets_the_lock_waits_for_the_disk_and_a_rejection_does_not() {
     let (breakers, disk, phone) = house();
-    let (first, second) = (forwarded(breakers.admit(phone)), forwarded(breakers.admit(phone)));
+    let (first, second) = (forwarded(breakers.admit(phone, None)), forwarded(breakers.admit(phone, None)));
     let mut trip = first.locked(131_031, "locked".to_owned(), None);
     let mut witness = second.locked(131_031, "locked".to_owned(), None);
-    assert!(matches!(breakers.admit(phone), Gate::Reject(_)), "a trip acts at once");
+    assert!(matches!(breakers.admit(phone, None), Gate::Reject(_)), "a trip acts at once");
     tokio::task::yield_now().await;
     for settling in [&mut trip, &mut witness] {
         assert!(settling.now_or_never().is_none(), "told before it was stored");
@@ -79,7 +79,7 @@ async fn whoever_meets_the_lock_waits_for_the_disk_and_a_rejection_does_not() {
 async fn a_leak_waits_for_the_disk_though_nothing_moves() {
     let (breakers, disk, phone) = house();
     let message = |wamid| Message { wamid: Cow::Borrowed(wamid), recipient: None };
-    let accepted = forwarded(breakers.admit(phone)).accepted(&[message("a"), message("b")], None);
+    let accepted = forwarded(breakers.admit(phone, None)).accepted(&[message("a"), message("b")], None);
     accepted.await;
     let failed = |wamid: &str| {
         let lock = WebhookError { code: 131_031, title: "locked".to_owned(), details: None };

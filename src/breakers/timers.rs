@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::time::{DelayQueue, delay_queue::Key};
 
 use super::Breakers;
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::Scope;
 use crate::time::Timestamp;
 
 /// How often breakers that need not be remembered any more are looked for.
@@ -23,7 +23,7 @@ pub(super) const LISTEN: Duration = Duration::from_secs(15);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// When a phone's breaker is due next; `None`, never.
-pub(super) type Due = (PhoneNumberId, Option<Timestamp>);
+pub(super) type Due = (Scope, Option<Timestamp>);
 
 /// The task behind [`Breakers`] that keeps time for them.
 pub struct Timers {
@@ -35,24 +35,24 @@ impl Timers {
     /// Runs until `stop`.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut queue = DelayQueue::new();
-        let mut keys: HashMap<PhoneNumberId, Key> = HashMap::new();
+        let mut keys: HashMap<Scope, Key> = HashMap::new();
         let (mut sweep, mut listen) = (tokio::time::interval(SWEEP), tokio::time::interval(LISTEN));
         loop {
             tokio::select! {
                 () = stop.cancelled() => return self.breakers.flush(),
                 due = self.due.recv() => {
-                    let Some((phone, due)) = due else { return };
-                    if let Some(key) = keys.remove(&phone) {
+                    let Some((scope, due)) = due else { return };
+                    if let Some(key) = keys.remove(&scope) {
                         queue.try_remove(&key);
                     }
                     if let Some(due) = due {
-                        keys.insert(phone, queue.insert(phone, due.since(self.breakers.now()).min(LONGEST)));
+                        keys.insert(scope, queue.insert(scope, due.since(self.breakers.now()).min(LONGEST)));
                     }
                 }
                 Some(expired) = poll_fn(|cx| queue.poll_expired(cx)), if !queue.is_empty() => {
-                    let phone = expired.into_inner();
-                    keys.remove(&phone);
-                    self.breakers.tick(phone);
+                    let scope = expired.into_inner();
+                    keys.remove(&scope);
+                    self.breakers.tick(scope);
                 }
                 _ = sweep.tick() => self.breakers.sweep(),
                 // When it should have come: whatever is once a minute stays so.
@@ -73,6 +73,7 @@ mod tests {
     use super::*;
     use crate::breakers::{Order, OrderKind, Settings};
     use crate::clock::Clock;
+    use crate::graph::ids::PhoneNumberId;
     use crate::store::memory::Memory;
     use crate::telemetry::Telemetry;
 

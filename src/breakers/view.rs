@@ -3,28 +3,37 @@
 use serde::Serialize;
 
 use super::Durability;
-use crate::breaker::{Breaker, Policy, Shown, Source, explain};
-use crate::graph::ids::PhoneNumberId;
-use crate::registry::{Cell, Phone};
+use crate::breaker::{Breaker, Policy, Scope, Shown, Source, explain};
+use crate::graph::health::{Entity, Health};
+use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::registry::Cell;
 use crate::time::Timestamp;
 
 /// A breaker as the admin API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct BreakerView {
-    /// `phone`
+    /// phone, waba
     pub scope: &'static str,
-    /// The phone's id.
+    /// Its id.
     pub id: String,
-    /// Its WABA, where it is known.
+    /// The WABA that it is, or that its phone is known to belong to.
     pub waba_id: Option<String>,
+    /// Of a WABA: the phones that are known to belong to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phones: Option<Vec<String>>,
+    /// Of a phone whose own breaker may be closed: the breaker that holds its sends all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<String>,
     /// closed, open, half_open, forced_open, bypassed
     pub state: &'static str,
-    /// all
+    /// all, business_initiated, customer_initiated
     pub extent: Option<&'static str>,
     /// Grows with every transition.
     pub generation: u64,
     /// Why it is not closed.
     pub reason: Option<ReasonView>,
+    /// What the first probe that was answered found.
+    pub diagnosis: Option<DiagnosisView>,
     /// Since when it is not closed.
     pub since: Option<String>,
     /// When the next probe is due.
@@ -66,6 +75,17 @@ pub struct ReasonView {
     pub at: String,
 }
 
+/// What the first probe of an incident found: who blocks, why, and what Meta suggests.
+#[derive(Clone, Debug, Serialize)]
+pub struct DiagnosisView {
+    /// When.
+    pub at: String,
+    /// In words.
+    pub text: String,
+    /// Who was asked about, and what was said; empty if nothing was.
+    pub entities: Vec<Entity>,
+}
+
 /// An operator's standing order.
 #[derive(Clone, Debug, Serialize)]
 pub struct OverrideView {
@@ -94,7 +114,9 @@ pub struct ConditionView {
 
 /// What a view is made of, beside the breaker.
 pub(super) struct Around<'a> {
-    pub(super) phone: Phone,
+    pub(super) account: Option<WabaId>,
+    pub(super) phones: Option<Vec<PhoneNumberId>>,
+    pub(super) holder: Option<Scope>,
     pub(super) heard: bool,
     pub(super) policy: &'a Policy,
     pub(super) durability: &'a Durability,
@@ -106,7 +128,7 @@ pub(super) struct Around<'a> {
 }
 
 impl BreakerView {
-    pub(super) fn of(id: PhoneNumberId, cell: Option<&Cell>, around: &Around<'_>) -> Self {
+    pub(super) fn of(id: Scope, cell: Option<&Cell>, around: &Around<'_>) -> Self {
         let counts = cell.map_or((0, 0, 0), |cell| cell.counts.get());
         match cell {
             Some(cell) => cell.read(|breaker| Self::show(id, breaker, counts, around)),
@@ -115,7 +137,7 @@ impl BreakerView {
     }
 
     fn show(
-        id: PhoneNumberId,
+        scope: Scope,
         breaker: &Breaker,
         (rejected, would_reject, leaked): (u64, u64, u64),
         around: &Around<'_>,
@@ -124,11 +146,14 @@ impl BreakerView {
         let (shown, lock, order) = (breaker.shown(now), breaker.lock(), breaker.order_at(now));
         let held = shown != Shown::Closed;
         Self {
-            scope: "phone",
-            id: id.to_string(),
-            waba_id: around.phone.waba.map(|waba| waba.to_string()),
+            scope: scope.kind().name(),
+            id: scope.id().to_owned(),
+            waba_id: around.account.map(|waba| waba.to_string()),
+            phones: around.phones.as_ref().map(|phones| phones.iter().map(ToString::to_string).collect()),
+            held_by: around.holder.map(|holder| holder.to_string()),
             state: shown.name(),
-            extent: held.then_some("all"),
+            extent: held.then(|| lock.map_or("all", |lock| lock.extent.name())),
+            diagnosis: lock.and_then(|lock| lock.diagnosis.as_ref()).map(DiagnosisView::from),
             generation: breaker.generation().0,
             reason: reason(breaker, now),
             since: lock.map(|lock| lock.since).or(order.map(|order| order.at)).map(|at| at.to_string()),
@@ -145,11 +170,21 @@ impl BreakerView {
                 until: order.until.map(|until| until.to_string()),
             }),
             conditions: conditions(breaker, held, around),
-            incident: breaker.incident().map(|incident| incident.id(id.as_str())),
+            incident: breaker.incident().map(|incident| incident.id(scope.id())),
             last_incident: around.last_incident.clone(),
             mode: if around.observe { "observe" } else { "enforce" },
             closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
         }
+    }
+}
+
+impl From<&(Timestamp, Health)> for DiagnosisView {
+    fn from((at, health): &(Timestamp, Health)) -> Self {
+        let entities = match health {
+            Health::Clear(entities) | Health::Blocked(entities) => entities.clone(),
+            Health::Unknown(_) => Vec::new(),
+        };
+        Self { at: at.to_string(), text: health.to_string(), entities }
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::rounds::{Candidate, Rounds};
-use super::{Breakers, ProbeTicket, Purpose};
+use super::{Breakers, Purpose};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
 
@@ -93,9 +93,7 @@ impl Breakers {
         let lost_after = settings.policy.probe_lease + HOUR;
         let candidates = self.candidates(watching.interval);
         for Candidate { phone, generation, .. } in rounds.due(candidates, now, pause, lost_after) {
-            let (waba, purpose) = (self.0.phones.get(phone).waba, Purpose::Watch(generation));
-            // Without a receiver the program is stopping.
-            drop(self.0.probes.send(ProbeTicket { phone, waba, purpose }));
+            self.ask(phone.into(), Purpose::Watch(generation));
         }
     }
 
@@ -110,7 +108,7 @@ impl Breakers {
         let candidate = |phone| {
             let of_deaf = deaf.contains(&phone).then_some(DEAF);
             let every = interval.into_iter().chain(of_deaf).min()?;
-            let generation = inner.registry.plainly_closed(phone)?;
+            let generation = inner.registry.closed(phone.into())?;
             self.can_be_watched(phone).then_some(Candidate { phone, generation, every })
         };
         inner.hearing.sent_since(since).into_iter().filter_map(candidate).collect()
@@ -147,7 +145,7 @@ mod tests {
         {
             breakers.watch(start + Duration::from_secs(60) * minute);
             let ticket = tickets.try_recv().expect("it is due until it was looked at");
-            assert_eq!((ticket.phone, ticket.purpose), (phone, Purpose::Watch(Generation(0))));
+            assert_eq!((ticket.scope, ticket.purpose), (phone.into(), Purpose::Watch(Generation(0))));
             breakers.probed(&ticket, Health::Unknown(unknown)).await;
         }
         breakers.watch(start + HOUR);

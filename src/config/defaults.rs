@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{
     Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, PinGuard, Probe, Proxy,
-    Store, StoreKind, Upstream, Webhook,
+    Spread, Store, StoreKind, Upstream, Webhook,
 };
 
 impl Default for Config {
@@ -54,6 +54,7 @@ impl Default for Config {
                 reject_status: 403,
                 retry_after: false,
                 skew: seconds(2),
+                spread: Spread::Phone,
             },
             probe: Probe {
                 interval: seconds(30),

@@ -13,7 +13,7 @@ use super::rules::{self, any_duration, count, one_of, some_duration, yes_or_no};
 use super::secrets::{self, Charset};
 use super::{
     Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, PinGuard, Probe,
-    Problems, Proxy, Store, StoreKind, Tls, Upstream, Webhook,
+    Problems, Proxy, Spread, Store, StoreKind, Tls, Upstream, Webhook,
 };
 
 /// The variables of this process, as [`Config::load`] takes them. What is not Unicode is replaced by U+FFFD, so that
@@ -135,6 +135,7 @@ fn read(r: &mut Reader) -> Config {
 
 fn breaker(r: &mut Reader, d: Breaker) -> Breaker {
     let no_webhooks = [("close", NoWebhooks::Close), ("hold", NoWebhooks::Hold)];
+    let spreads = [("phone", Spread::Phone), ("waba", Spread::Waba)];
     Breaker {
         trip_after: r.value("breaker.trip_after", d.trip_after, count(1..=1000)),
         min_open: r.value("breaker.min_open", d.min_open, any_duration),
@@ -146,6 +147,7 @@ fn breaker(r: &mut Reader, d: Breaker) -> Breaker {
         reject_status: r.value("breaker.reject_status", d.reject_status, rules::reject_status),
         retry_after: r.value("breaker.retry_after", d.retry_after, yes_or_no),
         skew: r.value("breaker.skew", d.skew, any_duration),
+        spread: r.value("breaker.spread", d.spread, one_of(&spreads)),
     }
 }
 

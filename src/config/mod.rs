@@ -180,6 +180,17 @@ pub struct Breaker {
     pub retry_after: bool,
     /// How far Meta's clock and ours may be apart.
     pub skew: Duration,
+    /// What one number's lock stops.
+    pub spread: Spread,
+}
+
+/// What one number's lock stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// That number.
+    Phone,
+    /// All numbers of its account.
+    Waba,
 }
 
 /// What closes a half-open breaker where no webhook was ever seen.

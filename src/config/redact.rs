@@ -3,7 +3,7 @@
 use toml::{Table, Value};
 use url::Url;
 
-use super::{Config, HttpVersion, LogFormat, Mode, NoWebhooks, Secret, StoreKind, duration, rules};
+use super::{Config, HttpVersion, LogFormat, Mode, NoWebhooks, Secret, Spread, StoreKind, duration, rules};
 
 /// What stands for a secret that is set.
 const HIDDEN: &str = "***";
@@ -141,6 +141,10 @@ impl Config {
             NoWebhooks::Close => "close",
             NoWebhooks::Hold => "hold",
         };
+        let spread = match breaker.spread {
+            Spread::Phone => "phone",
+            Spread::Waba => "waba",
+        };
         vec![
             ("trip_after", breaker.trip_after.into()),
             ("min_open", duration::show(breaker.min_open).into()),
@@ -152,6 +156,7 @@ impl Config {
             ("reject_status", u32::from(breaker.reject_status).into()),
             ("retry_after", breaker.retry_after.into()),
             ("skew", duration::show(breaker.skew).into()),
+            ("spread", spread.into()),
         ]
     }
 

@@ -11,3 +11,13 @@ pub enum Class {
     /// All else: only within 24 hours of the user's last message.
     CustomerInitiated,
 }
+
+/// `business-initiated`
+impl std::fmt::Display for Class {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::BusinessInitiated => "business-initiated",
+            Self::CustomerInitiated => "customer-initiated",
+        })
+    }
+}

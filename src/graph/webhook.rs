@@ -93,6 +93,21 @@ pub enum AccountNews {
     Unreadable,
 }
 
+impl AccountNews {
+    /// Whether it says that something may not be sent.
+    pub fn locks(&self) -> bool {
+        match self {
+            Self::Disabled | Self::Deleted | Self::Offboarded | Self::ReviewRejected => true,
+            Self::Restricted(list) => !list.is_empty(),
+            Self::Reinstated
+            | Self::Reconnected
+            | Self::ReviewApproved
+            | Self::Warning(_)
+            | Self::Unreadable => false,
+        }
+    }
+}
+
 /// A restriction of one kind of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restriction {

@@ -7,8 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::{Evidence, Incident, Leak};
-use crate::breaker::{Generation, IncidentStart};
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::{Generation, IncidentStart, Scope};
 use crate::time::Timestamp;
 
 /// The most finished incidents that are kept; the oldest leave. Some 10 kB each.
@@ -18,7 +17,7 @@ pub const MOST_LEAKS_OF_ONE: usize = 10_000;
 /// The most leaks of all incidents that are listed. For a new one beyond it the oldest finished incident loses its list, and
 /// keeps its count.
 pub const MOST_LEAKS: usize = 100_000;
-/// The most failures of a closed phone that wait for a trip (`trip_after` above 1), and the most phones that have some.
+/// The most failures of a closed scope that wait for a trip (`trip_after` above 1), and the most scopes that have some.
 pub const MOST_WAITING: usize = 100;
 const MOST_PHONES_WAITING: usize = 10_000;
 
@@ -30,31 +29,38 @@ const GENERATIONS_LAST: Duration = Duration::from_secs(8 * 24 * 3600);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     at: Timestamp,
-    phone: PhoneNumberId,
+    scope: Scope,
     generation: Generation,
 }
 
 impl Key {
-    const fn of(phone: PhoneNumberId, start: IncidentStart) -> Self {
-        Self { at: start.at, phone, generation: start.generation }
+    const fn of(scope: Scope, start: IncidentStart) -> Self {
+        Self { at: start.at, scope, generation: start.generation }
     }
 
     /// Whose incident it is.
-    pub const fn phone(&self) -> PhoneNumberId {
-        self.phone
+    pub const fn scope(&self) -> Scope {
+        self.scope
     }
 }
 
 impl From<&Incident> for Key {
     fn from(incident: &Incident) -> Self {
-        Self { at: incident.opened_at, phone: incident.scope_id, generation: incident.generation }
+        Self { at: incident.opened_at, scope: incident.scope, generation: incident.generation }
     }
 }
 
 /// As a cursor: it also stands for a place whose incident has left.
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}-{}", self.at.millis(), self.phone, self.generation.0)
+        write!(
+            f,
+            "{}-{}-{}-{}",
+            self.at.millis(),
+            self.scope.kind().name(),
+            self.scope.id(),
+            self.generation.0
+        )
     }
 }
 
@@ -67,28 +73,31 @@ impl FromStr for Key {
     type Err = MalformedKey;
 
     fn from_str(text: &str) -> Result<Self, MalformedKey> {
-        let [at, phone, generation] = three_numbers(text).ok_or(MalformedKey)?;
+        let [at, kind, id, generation] = parts(text).ok_or(MalformedKey)?;
         Ok(Self {
-            at: Timestamp::from_millis(at.parse().map_err(|_| MalformedKey)?),
-            phone: PhoneNumberId::parse(phone).map_err(|_| MalformedKey)?,
-            generation: Generation(generation.parse().map_err(|_| MalformedKey)?),
+            at: Timestamp::from_millis(number(at).ok_or(MalformedKey)?),
+            scope: Scope::parse(kind, id).ok_or(MalformedKey)?,
+            generation: Generation(number(generation).ok_or(MalformedKey)?),
         })
     }
 }
 
 /// Whether this can be the id of an incident.
 pub fn is_id(text: &str) -> bool {
-    three_numbers(text).is_some_and(|[phone, generation, seconds]| {
-        PhoneNumberId::parse(phone).is_ok()
-            && generation.parse::<u64>().is_ok()
-            && seconds.parse::<u64>().is_ok()
+    parts(text).is_some_and(|[id, generation, seconds]| {
+        Scope::of_id(id).next().is_some()
+            && number::<u64>(generation).is_some()
+            && number::<u64>(seconds).is_some()
     })
 }
 
-fn three_numbers(text: &str) -> Option<[&str; 3]> {
-    let parts: Vec<&str> = text.splitn(4, '-').collect();
-    let is_number = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    <[&str; 3]>::try_from(parts).ok().filter(|parts| parts.iter().all(is_number))
+fn parts<const N: usize>(text: &str) -> Option<[&str; N]> {
+    text.splitn(N + 1, '-').collect::<Vec<_>>().try_into().ok()
+}
+
+/// Digits alone: no sign, no space.
+fn number<T: FromStr>(text: &str) -> Option<T> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// An incident that was asked for, or made because it was not there.
@@ -98,7 +107,7 @@ pub struct Recorded {
     pub key: Key,
     /// Whether it was made just now.
     pub is_new: bool,
-    /// The one before it, of the same phone; only if this one is new.
+    /// The one before it, of the same scope; only if this one is new.
     pub before: Option<Key>,
     /// Leaks that waited for it; only if it is new. They are not in it yet.
     pub waited: Vec<Leak>,
@@ -113,7 +122,7 @@ pub struct Listed {
     pub emptied: Vec<(String, usize)>,
 }
 
-/// Failures of a phone that is still closed.
+/// Failures of a scope that is still closed.
 #[derive(Debug, Default)]
 struct Waiting {
     evidence: Vec<Evidence>,
@@ -124,9 +133,9 @@ struct Waiting {
 #[derive(Debug, Default)]
 pub struct Book {
     incidents: BTreeMap<Key, Incident>,
-    /// The incidents of each phone, oldest first.
-    phones: HashMap<PhoneNumberId, Vec<Key>>,
-    waiting: HashMap<PhoneNumberId, Waiting>,
+    /// The incidents of each scope, oldest first.
+    scopes: HashMap<Scope, Vec<Key>>,
+    waiting: HashMap<Scope, Waiting>,
     /// How many leaks are listed.
     listed: usize,
 }
@@ -135,7 +144,7 @@ impl Book {
     /// Puts back what the store kept.
     pub fn restore(&mut self, incident: Incident) {
         let key = Key::from(&incident);
-        let keys = self.phones.entry(key.phone).or_default();
+        let keys = self.scopes.entry(key.scope).or_default();
         keys.push(key);
         keys.sort_unstable();
         self.listed += incident.leaks.len();
@@ -143,15 +152,15 @@ impl Book {
     }
 
     /// The phone's incident that began with this step. It is made if it is not there; then what waited for it is in it.
-    pub fn record(&mut self, phone: PhoneNumberId, start: IncidentStart) -> Recorded {
-        let key = Key::of(phone, start);
+    pub fn record(&mut self, scope: Scope, start: IncidentStart) -> Recorded {
+        let key = Key::of(scope, start);
         if self.incidents.contains_key(&key) {
             return Recorded { key, is_new: false, before: None, waited: Vec::new() };
         }
-        let mut incident = Incident::begun(phone, start);
-        let Waiting { evidence, leaks } = self.waiting.remove(&phone).unwrap_or_default();
+        let mut incident = Incident::begun(scope, start);
+        let Waiting { evidence, leaks } = self.waiting.remove(&scope).unwrap_or_default();
         evidence.into_iter().for_each(|evidence| incident.hear(evidence, false));
-        let before = self.latest(phone);
+        let before = self.latest(scope);
         self.restore(incident);
         Recorded { key, is_new: true, before, waited: leaks }
     }
@@ -168,24 +177,23 @@ impl Book {
 
     /// The incident of this id; none also if the text is no id.
     pub fn find(&self, id: &str) -> Option<&Incident> {
-        let phone = PhoneNumberId::parse(id.split('-').next()?).ok()?;
-        let keys = self.phones.get(&phone)?.iter().rev();
-        keys.filter_map(|key| self.get(*key)).find(|incident| incident.id == id)
+        let keys = Scope::of_id(id.split('-').next()?).filter_map(|scope| self.scopes.get(&scope));
+        keys.flatten().filter_map(|key| self.get(*key)).find(|incident| incident.id == id)
     }
 
     /// The phone's last incident.
-    pub fn latest(&self, phone: PhoneNumberId) -> Option<Key> {
-        self.phones.get(&phone)?.last().copied()
+    pub fn latest(&self, scope: Scope) -> Option<Key> {
+        self.scopes.get(&scope)?.last().copied()
     }
 
-    /// The last incident of each phone.
+    /// The last incident of each scope.
     pub fn latest_of_all(&self) -> Vec<Key> {
-        self.phones.values().filter_map(|keys| keys.last().copied()).collect()
+        self.scopes.values().filter_map(|keys| keys.last().copied()).collect()
     }
 
     /// The phone's incident that a send belongs to, by the generation that admitted it and the time when Meta accepted it.
-    pub fn owner(&self, phone: PhoneNumberId, admitted: Generation, accepted_at: Timestamp) -> Option<Key> {
-        let keys = self.phones.get(&phone)?.iter().rev();
+    pub fn owner(&self, scope: Scope, admitted: Generation, accepted_at: Timestamp) -> Option<Key> {
+        let keys = self.scopes.get(&scope)?.iter().rev();
         let owns = |key: &&Key| {
             self.get(**key).is_some_and(|incident| {
                 let closed = incident.closed_at.map(|at| at.plus(GENERATIONS_LAST));
@@ -195,9 +203,9 @@ impl Book {
         keys.copied().find(|key| owns(&key))
     }
 
-    /// Keeps evidence of a phone that is still closed for the incident that it may lead to.
-    pub fn evidence_waits(&mut self, phone: PhoneNumberId, evidence: Evidence) {
-        if let Some(waiting) = self.waiting(phone)
+    /// Keeps evidence of a scope that is still closed for the incident that it may lead to.
+    pub fn evidence_waits(&mut self, scope: Scope, evidence: Evidence) {
+        if let Some(waiting) = self.waiting(scope)
             && waiting.evidence.len() < MOST_WAITING
         {
             waiting.evidence.push(evidence);
@@ -205,8 +213,8 @@ impl Book {
     }
 
     /// The same for a message that failed.
-    pub fn leak_waits(&mut self, phone: PhoneNumberId, leak: Leak) {
-        if let Some(waiting) = self.waiting(phone)
+    pub fn leak_waits(&mut self, scope: Scope, leak: Leak) {
+        if let Some(waiting) = self.waiting(scope)
             && waiting.leaks.len() < MOST_WAITING
         {
             waiting.leaks.push(leak);
@@ -214,13 +222,13 @@ impl Book {
     }
 
     /// Nothing that waits for this phone's next incident counts any more.
-    pub fn forget_waiting(&mut self, phone: PhoneNumberId) {
-        self.waiting.remove(&phone);
+    pub fn forget_waiting(&mut self, scope: Scope) {
+        self.waiting.remove(&scope);
     }
 
-    fn waiting(&mut self, phone: PhoneNumberId) -> Option<&mut Waiting> {
-        let is_room = self.waiting.len() < MOST_PHONES_WAITING || self.waiting.contains_key(&phone);
-        is_room.then(|| self.waiting.entry(phone).or_default())
+    fn waiting(&mut self, scope: Scope) -> Option<&mut Waiting> {
+        let is_room = self.waiting.len() < MOST_PHONES_WAITING || self.waiting.contains_key(&scope);
+        is_room.then(|| self.waiting.entry(scope).or_default())
     }
 
     /// Adds a leak to an incident. `None`: there is no such incident.
@@ -283,10 +291,10 @@ impl Book {
                 self.listed -= incident.leaks.len();
                 gone.push((incident.id, incident.leaks.len()));
             }
-            if let Some(keys) = self.phones.get_mut(&key.phone) {
+            if let Some(keys) = self.scopes.get_mut(&key.scope) {
                 keys.retain(|other| *other != key);
                 if keys.is_empty() {
-                    self.phones.remove(&key.phone);
+                    self.scopes.remove(&key.scope);
                 }
             }
         }
@@ -297,13 +305,13 @@ impl Book {
     pub fn page(
         &self,
         after: Option<Key>,
-        phone: Option<PhoneNumberId>,
+        scope: Option<Scope>,
         limit: usize,
     ) -> (Vec<(Key, &Incident)>, bool) {
         let is_before = |key: &Key| after.is_none_or(|after| *key < after);
-        let keys: Vec<Key> = match phone {
-            Some(phone) => {
-                let keys = self.phones.get(&phone).map(Vec::as_slice).unwrap_or_default().iter().rev();
+        let keys: Vec<Key> = match scope {
+            Some(scope) => {
+                let keys = self.scopes.get(&scope).map(Vec::as_slice).unwrap_or_default().iter().rev();
                 keys.filter(|key| is_before(key)).take(limit.saturating_add(1)).copied().collect()
             }
             None => {

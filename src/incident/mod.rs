@@ -21,30 +21,20 @@ pub use book::{
 pub use entries::{Evidence, Leak, LeftOut, OrderGiven, OrderName, Outcome, Probe, Step, Trial, Verdict};
 pub use report::{Outcomes, Report, ReportedPhone, Sums};
 
-use crate::breaker::{Generation, IncidentStart, Shown, Transition};
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::{Generation, IncidentStart, Scope, Shown, Transition};
 use crate::time::{Timestamp, rfc3339};
 
 /// Of a long list so many are kept from its beginning, and so many from its end.
 pub const KEPT_AT_EACH_END: usize = 25;
-
-/// What an incident is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scope {
-    /// One phone.
-    Phone,
-}
 
 /// An incident. Lists are in the order in which things happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
     /// Its name: [`IncidentStart::id`].
     pub id: String,
-    /// What it is about.
+    /// What it is about: `scope` and `scope_id`.
+    #[serde(flatten)]
     pub scope: Scope,
-    /// Which one.
-    pub scope_id: PhoneNumberId,
     /// When the breaker left plainly closed.
     #[serde(with = "rfc3339")]
     pub opened_at: Timestamp,
@@ -93,11 +83,10 @@ pub struct Incident {
 
 impl Incident {
     /// One that begins.
-    pub fn begun(phone: PhoneNumberId, start: IncidentStart) -> Self {
+    pub fn begun(scope: Scope, start: IncidentStart) -> Self {
         Self {
-            id: start.id(phone.as_str()),
-            scope: Scope::Phone,
-            scope_id: phone,
+            id: start.id(scope.id()),
+            scope,
             opened_at: start.at,
             closed_at: None,
             generation: start.generation,
@@ -202,7 +191,6 @@ impl Incident {
         Summary {
             id: self.id.clone(),
             scope: self.scope,
-            scope_id: self.scope_id,
             opened_at: self.opened_at,
             closed_at: self.closed_at,
             trip: self.trip.clone(),
@@ -225,10 +213,9 @@ impl Incident {
 pub struct Summary {
     /// See [`Incident::id`].
     pub id: String,
-    /// What it is about.
+    /// What it is about: `scope` and `scope_id`.
+    #[serde(flatten)]
     pub scope: Scope,
-    /// Which one.
-    pub scope_id: PhoneNumberId,
     /// See [`Incident::opened_at`].
     #[serde(with = "rfc3339")]
     pub opened_at: Timestamp,

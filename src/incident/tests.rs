@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::breaker::{Reason, Source, TransitionKind, TrialOutcome};
-use crate::graph::ids::Wamid;
+use crate::graph::ids::{PhoneNumberId, Wamid};
 
 const BEGIN: i64 = 1_777_629_600;
 
-fn phone(id: &str) -> PhoneNumberId {
-    PhoneNumberId::parse(id).unwrap()
+fn phone(id: &str) -> Scope {
+    PhoneNumberId::parse(id).unwrap().into()
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -275,7 +275,13 @@ fn would_be_rejections_always_sum_up() {
     assert_eq!(outcomes.sums, Sums { failed: 2, delivered: 1, unknown: 1 });
     let other = Outcomes { sums: Sums { unknown: 7, ..Sums::default() }, ..Outcomes::begin(at(-9)) };
     let none = Outcomes::begin(at(-99));
-    let phones = || vec![(phone("2"), outcomes), (phone("1"), other), (phone("3"), none)];
+    let phones = || {
+        ["2", "1", "3"]
+            .map(|id| PhoneNumberId::parse(id).unwrap())
+            .into_iter()
+            .zip([outcomes, other, none])
+            .collect()
+    };
     let report = Report::of(phones(), None);
     assert_eq!((report.since, report.until), (Some(at(-9)), Some(at(5))));
     assert_eq!(report.would_reject, Sums { failed: 2, delivered: 1, unknown: 8 });

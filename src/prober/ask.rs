@@ -1,6 +1,7 @@
-//! One question to Meta: `GET /{version}/{phone}?fields=health_status`, and what the answer means.
+//! One question to Meta: `GET /{version}/{node}?fields=health_status`, and what the answer means.
 //!
-//! The phone is asked, not its WABA: only then does the answer name the phone beside WABA, BUSINESS and APP.
+//! About a phone the phone is asked, not its WABA: only then does the answer name the phone beside WABA, BUSINESS and APP. About an account
+//! the account is asked.
 
 use std::future::Future;
 
@@ -14,7 +15,6 @@ use secrecy::ExposeSecret;
 use super::tokens::Token;
 use crate::error::{BoxError, ProxyError};
 use crate::graph::health::{self, Health, Unknown};
-use crate::graph::ids::PhoneNumberId;
 
 /// The largest health answer, in bytes. Meta's have one or two thousand.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -31,16 +31,16 @@ pub trait Ask: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response<Self::Body>, ProxyError>> + Send;
 }
 
-/// Asks Meta how a phone is. Takes as long as it takes.
-pub(super) async fn health_of(upstream: &impl Ask, phone: PhoneNumberId, token: &Token) -> Health {
-    let Ok(request) = request(phone, token) else {
+/// Asks Meta how a phone or an account is. Takes as long as it takes.
+pub(super) async fn health_of(upstream: &impl Ask, node: &str, token: &Token) -> Health {
+    let Ok(request) = request(node, token) else {
         // A token with a line break in it is no token.
         return Health::Unknown(Unknown::NoToken);
     };
     let response = match upstream.ask(request).await {
         Ok(response) => response,
         Err(error) => {
-            tracing::debug!(%phone, error = error.kind.name(), "a probe got no answer");
+            tracing::debug!(node, error = error.kind.name(), "a probe got no answer");
             return Health::Unknown(Unknown::NoAnswer);
         }
     };
@@ -53,8 +53,8 @@ pub(super) async fn health_of(upstream: &impl Ask, phone: PhoneNumberId, token: 
 }
 
 /// No `accept-encoding`: the answer is to come as it is.
-fn request(phone: PhoneNumberId, token: &Token) -> Result<Request<()>, http::Error> {
-    let mut target = format!("/{}/{phone}?fields=health_status", token.version());
+fn request(node: &str, token: &Token) -> Result<Request<()>, http::Error> {
+    let mut target = format!("/{}/{node}?fields=health_status", token.version());
     if let Some(proof) = token.proof() {
         target.push_str("&appsecret_proof=");
         target.push_str(proof.expose_secret());
@@ -77,6 +77,7 @@ mod tests {
     use super::super::{TokenSettings, Tokens};
     use super::*;
     use crate::error::ErrorKind;
+    use crate::graph::ids::PhoneNumberId;
 
     type Frames = Vec<Result<Frame<Bytes>, &'static str>>;
 
@@ -109,7 +110,7 @@ mod tests {
 
     async fn health(status: u16, frames: Frames) -> Health {
         let meta = Meta { answer: Mutex::new(Some((status, frames))), ..Meta::default() };
-        health_of(&meta, phone(), &token("EAAG")).await
+        health_of(&meta, phone().as_str(), &token("EAAG")).await
     }
 
     fn frames(parts: &[&str]) -> Frames {
@@ -124,7 +125,7 @@ mod tests {
         let uri = Uri::try_from(format!("/v21.0/1/messages?x=y&appsecret_proof={proof}&access_token=EAAG"))
             .unwrap();
         tokens.learn(phone(), &uri, None);
-        health_of(&meta, phone(), &tokens.for_phone(phone(), None).unwrap()).await;
+        health_of(&meta, phone().as_str(), &tokens.for_phone(phone(), None).unwrap()).await;
         let (asked, ()) = meta.asked.lock().unwrap().take().unwrap().into_parts();
         assert_eq!(asked.method, Method::GET);
         let target = format!("/v21.0/106540352242922?fields=health_status&appsecret_proof={proof}");
@@ -164,14 +165,14 @@ mod tests {
 
     #[tokio::test]
     async fn no_connection_is_no_answer() {
-        let health = health_of(&Meta::default(), phone(), &token("EAAG")).await;
+        let health = health_of(&Meta::default(), phone().as_str(), &token("EAAG")).await;
         assert_eq!(health, Health::Unknown(Unknown::NoAnswer));
     }
 
     #[tokio::test]
     async fn a_token_that_no_header_can_hold_is_no_token() {
         let meta = Meta::default();
-        let health = health_of(&meta, phone(), &token("EAAG\nX-Evil: 1")).await;
+        let health = health_of(&meta, phone().as_str(), &token("EAAG\nX-Evil: 1")).await;
         assert_eq!(health, Health::Unknown(Unknown::NoToken));
         assert!(meta.asked.lock().unwrap().is_none());
     }

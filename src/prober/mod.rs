@@ -23,6 +23,7 @@ pub use self::ask::Ask;
 use self::budget::Budget;
 pub use self::budget::watching_share;
 pub use self::tokens::{DEFAULT_VERSION, Token, TokenSettings, Tokens};
+use crate::breaker::Scope;
 use crate::breakers::{Breakers, ProbeTicket};
 use crate::graph::health::{Health, Unknown};
 
@@ -96,7 +97,7 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             let Some(ticket) = ticket else { break };
             let settings = **self.settings.load();
             // What costs Meta nothing costs no budget.
-            let token = match self.inner.tokens.for_phone(ticket.phone, ticket.waba) {
+            let token = match self.inner.token_for(&ticket) {
                 None => Err(Unknown::NoToken),
                 Some(_) if !budget.try_take(ticket.purpose, settings.budget_per_hour, Instant::now()) => {
                     Err(Unknown::OverBudget)
@@ -120,15 +121,22 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
 }
 
 impl<A: Ask, O: Outcomes> Inner<A, O> {
+    fn token_for(&self, ticket: &ProbeTicket) -> Option<Token> {
+        match ticket.scope {
+            Scope::Phone(phone) => self.tokens.for_phone(phone, ticket.waba.map(|(waba, _)| waba)),
+            Scope::Waba(waba) => self.tokens.for_account(waba, &ticket.phones),
+        }
+    }
+
     async fn probe(&self, ticket: &ProbeTicket, token: &Token, time: Duration) -> Health {
         // Never closed, so there is always a place in the end.
         let _place = self.places.acquire().await;
-        let health = match timeout(time, ask::health_of(&self.upstream, ticket.phone, token)).await {
+        let health = match timeout(time, ask::health_of(&self.upstream, ticket.scope.id(), token)).await {
             Ok(health) => health,
             Err(_) => Health::Unknown(Unknown::NoAnswer),
         };
         if health == Health::Unknown(Unknown::TokenInvalid) {
-            self.tokens.forget(ticket.phone, token);
+            self.tokens.forget(token);
         }
         health
     }
@@ -145,7 +153,7 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::breaker::Lease;
+    use crate::breaker::{Generation, Lease};
     use crate::breakers::Purpose;
     use crate::error::ProxyError;
     use crate::graph::ids::{PhoneNumberId, WabaId};
@@ -210,8 +218,10 @@ mod tests {
     impl Office {
         fn ticket(&self, phone: &str, waba: Option<&str>, lease: u64) {
             let phone = PhoneNumberId::parse(phone).unwrap();
-            let waba = waba.map(|waba| WabaId::parse(waba).unwrap());
-            self.tickets.send(ProbeTicket { phone, waba, purpose: Purpose::Recovery(Lease(lease)) }).unwrap();
+            let waba = waba.map(|waba| (WabaId::parse(waba).unwrap(), Generation(0)));
+            let purpose = Purpose::Recovery(Lease(lease));
+            let ticket = ProbeTicket { scope: phone.into(), waba, phones: Vec::new(), purpose };
+            self.tickets.send(ticket).unwrap();
         }
 
         fn learn(&self, phone: &str) {

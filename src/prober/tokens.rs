@@ -49,8 +49,8 @@ pub struct Token {
     secret: SecretString,
     proof: Option<SecretString>,
     version: Box<str>,
-    /// Set if it was borrowed.
-    lent: Option<Arc<Credential>>,
+    /// Set if it was borrowed, with the node on which Meta let it pass.
+    lent: Option<(PhoneNumberId, Arc<Credential>)>,
 }
 
 impl Token {
@@ -117,38 +117,62 @@ impl Tokens {
 
     /// Forgets a borrowed token that Meta calls invalid (190); a configured one stays. If the phone's app has shown another
     /// one since, that one stays too.
-    pub fn forget(&self, phone: PhoneNumberId, refused: &Token) {
-        if let Some(refused) = &refused.lent {
-            self.borrowed.remove_if(&phone, |borrowed| Arc::ptr_eq(borrowed, refused));
+    pub fn forget(&self, refused: &Token) {
+        if let Some((node, refused)) = &refused.lent {
+            self.borrowed.remove_if(node, |borrowed| Arc::ptr_eq(borrowed, refused));
         }
     }
 
     /// Whether there is a token to ask about a phone with. Does not count as a use of it.
     pub fn has(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> bool {
-        self.borrowed.contains_key(&phone) || self.configured(phone, waba).is_some()
+        let configured = || self.configured(phone.as_str()).or_else(|| self.configured(waba?.as_str()));
+        self.borrowed.contains_key(&phone) || configured().is_some()
     }
 
     /// The token to ask about a phone with: its own of the configuration, its WABA's, else the borrowed one.
     pub fn for_phone(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> Option<Token> {
-        let borrowed = self.borrowed.get(&phone);
+        let configured = self.configured(phone.as_str()).or_else(|| self.configured(waba?.as_str()));
+        self.token(configured, phone, self.borrowed.get(&phone))
+    }
+
+    /// The token to ask about an account with: its own of the configuration, else one that was borrowed on its own node or on one of
+    /// these phones of its, else one of the configuration of theirs.
+    pub fn for_account(&self, waba: WabaId, phones: &[PhoneNumberId]) -> Option<Token> {
+        // Ids say nothing of what they are: what an app shows on an account's node is kept by that id.
+        let own = PhoneNumberId::parse(waba.as_str()).ok()?;
+        let mut nodes = [own].into_iter().chain(phones.iter().copied());
+        let lent = nodes.find_map(|node| Some((node, self.borrowed.get(&node)?)));
+        let configured = self.configured(waba.as_str()).or_else(|| {
+            let mut phones = phones.iter().filter(|_| lent.is_none());
+            phones.find_map(|phone| self.configured(phone.as_str()))
+        });
+        let (node, lent) = lent.map_or((own, None), |(node, lent)| (node, Some(lent)));
+        self.token(configured, node, lent)
+    }
+
+    fn token(
+        &self,
+        configured: Option<SecretString>,
+        node: PhoneNumberId,
+        borrowed: Option<Arc<Credential>>,
+    ) -> Option<Token> {
         let version =
             borrowed.as_ref().and_then(|lent| lent.version.as_deref()).unwrap_or(DEFAULT_VERSION).into();
-        match (self.configured(phone, waba), borrowed) {
+        match (configured, borrowed) {
             (Some(secret), _) => Some(Token { secret, proof: None, version, lent: None }),
             (None, Some(lent)) => Some(Token {
                 secret: lent.secret.clone(),
                 proof: lent.proof.clone(),
                 version,
-                lent: Some(lent),
+                lent: Some((node, lent)),
             }),
             (None, None) => None,
         }
     }
 
-    fn configured(&self, phone: PhoneNumberId, waba: Option<WabaId>) -> Option<SecretString> {
+    fn configured(&self, id: &str) -> Option<SecretString> {
         let settings = self.settings.load();
-        let token = |id: &str| settings.tokens.get(id).filter(|token| !token.expose_secret().is_empty());
-        token(phone.as_str()).or_else(|| waba.and_then(|waba| token(waba.as_str()))).cloned()
+        settings.tokens.get(id).filter(|token| !token.expose_secret().is_empty()).cloned()
     }
 }
 
@@ -249,8 +273,8 @@ mod tests {
         let tokens = tokens(&[], true);
         learn(&tokens, "1", "/1", "dead");
         let dead = tokens.for_phone(phone("1"), None).unwrap();
-        let trace = Arc::downgrade(dead.lent.as_ref().unwrap());
-        tokens.forget(phone("1"), &dead);
+        let trace = Arc::downgrade(&dead.lent.as_ref().unwrap().1);
+        tokens.forget(&dead);
         assert_eq!(secret(&tokens, "1", None), None);
         drop(dead);
         assert!(trace.upgrade().is_none());
@@ -262,7 +286,7 @@ mod tests {
         learn(&tokens, "1", "/1", "dead");
         let dead = tokens.for_phone(phone("1"), None).unwrap();
         learn(&tokens, "1", "/1", "fresh");
-        tokens.forget(phone("1"), &dead);
+        tokens.forget(&dead);
         assert_eq!(secret(&tokens, "1", None).as_deref(), Some("fresh"));
     }
 
@@ -279,7 +303,7 @@ mod tests {
         let own = tokens.for_phone(phone("1"), None).unwrap();
         assert_eq!(own.version(), "v19.0");
         assert!(own.proof().is_none(), "the proof is of another token");
-        tokens.forget(phone("1"), &own);
+        tokens.forget(&own);
         assert_eq!(secret(&tokens, "1", None).as_deref(), Some("own"));
         tokens.replace(settings(&[], true));
         assert_eq!(secret(&tokens, "1", Some("77")).as_deref(), Some("borrowed"));

@@ -4,14 +4,19 @@
 //! changes the breaker does it under the lock and stores the word before the lock is given back. So once a change has
 //! returned, every later admission sees it; an admission that read the word before is one that was already in flight.
 
-use super::sync::{AtomicU64, Mutex, MutexGuard, Ordering};
-use crate::breaker::{Admission, Breaker, Generation, Lease, Policy, Rejection, Shown};
+use std::sync::Arc;
+
+use super::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering};
+use crate::breaker::{Admission, Breaker, Generation, Lease, Policy, Shown};
+use crate::graph::class::Class;
 use crate::time::Timestamp;
 
 /// A breaker, shared.
 pub struct Cell {
     word: AtomicU64,
     breaker: Mutex<Breaker>,
+    /// Counts those of its kind that are not plainly closed.
+    held: Option<Arc<AtomicUsize>>,
     /// Counts of the incident.
     pub counts: Counts,
     /// Transitions that wait for their commit.
@@ -26,27 +31,35 @@ pub struct Counts {
     leaked: AtomicU64,
 }
 
-/// A send's way through the gate, decided.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What one breaker says to a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// As an ordinary send, under this generation.
-    Forward(Generation),
-    /// As the trial, under this generation and with this permit.
+    /// It may go.
+    Forward,
+    /// It may go as the trial, under this generation and with this permit.
     Trial(Generation, Lease),
-    /// Not at all. The generation is there for observe mode, which lets it through.
-    Reject(Generation, Box<Rejection>),
+    /// It may not.
+    Reject,
 }
 
 impl Cell {
-    /// A cell with this breaker and the counts of its incident: rejected, would-be rejected, leaked.
-    pub fn new(breaker: Breaker, rejected: u64, would_reject: u64, leaked: u64) -> Self {
+    /// A cell with this breaker and the counts of its incident: rejected, would-be rejected, leaked. `held` counts the cells that
+    /// are not plainly closed.
+    pub fn new(
+        breaker: Breaker,
+        (rejected, would_reject, leaked): (u64, u64, u64),
+        held: Option<Arc<AtomicUsize>>,
+    ) -> Self {
+        if let Some(held) = held.as_ref().filter(|_| !breaker.is_plainly_closed()) {
+            held.fetch_add(1, Ordering::AcqRel);
+        }
         let word = AtomicU64::new(word(&breaker));
         let counts = Counts {
             rejected: AtomicU64::new(rejected),
             would_reject: AtomicU64::new(would_reject),
             leaked: AtomicU64::new(leaked),
         };
-        Self { word, breaker: Mutex::new(breaker), counts, unsettled: AtomicU64::new(0) }
+        Self { word, breaker: Mutex::new(breaker), held, counts, unsettled: AtomicU64::new(0) }
     }
 
     /// The generation, if the breaker is plainly closed: sends flow, and nothing more need be asked.
@@ -55,27 +68,26 @@ impl Cell {
         (word & 1 == 0).then_some(Generation(word >> 1))
     }
 
-    /// Decides about one send of the phone `id`.
-    pub fn admit(&self, id: &str, now: Timestamp, policy: &Policy) -> Admitted {
-        if let Some(generation) = self.plainly_closed() {
-            return Admitted::Forward(generation);
+    /// Decides about one send of this class, and takes the trial's permit for it if there is one.
+    pub fn admit(&self, class: Option<Class>, now: Timestamp, policy: &Policy) -> Admitted {
+        if self.plainly_closed().is_some() {
+            return Admitted::Forward;
         }
         let mut breaker = self.lock();
-        let generation = breaker.generation();
-        match breaker.admit(now) {
-            Admission::Forward => Admitted::Forward(generation),
+        match breaker.admit(class, now) {
+            Admission::Forward => Admitted::Forward,
             Admission::Trial => match breaker.begin_trial(now, policy) {
-                Some(lease) => Admitted::Trial(generation, lease),
-                None => Admitted::Forward(generation),
+                Some(lease) => Admitted::Trial(breaker.generation(), lease),
+                None => Admitted::Forward,
             },
-            Admission::Reject => Admitted::Reject(generation, Box::new(Rejection::of(&breaker, id, now))),
+            Admission::Reject => Admitted::Reject,
         }
     }
 
     /// Changes the breaker. Every admission after this returns sees the change.
     pub fn update<R>(&self, change: impl FnOnce(&mut Breaker) -> R) -> R {
         // Published by drop, so that even a change that panics half-way leaves no word that says otherwise.
-        let mut publish = Publish { word: &self.word, breaker: self.lock() };
+        let mut publish = Publish { cell: self, breaker: self.lock() };
         change(&mut publish.breaker)
     }
 
@@ -92,13 +104,24 @@ impl Cell {
 
 /// Stores the word of a changed breaker before its lock is given back.
 struct Publish<'a> {
-    word: &'a AtomicU64,
+    cell: &'a Cell,
     breaker: MutexGuard<'a, Breaker>,
 }
 
 impl Drop for Publish<'_> {
     fn drop(&mut self) {
-        self.word.store(word(&self.breaker), Ordering::Release);
+        let Cell { word: published, held, .. } = self.cell;
+        let is_held = |word: u64| word & 1 == 1;
+        let (before, after) = (published.load(Ordering::Relaxed), word(&self.breaker));
+        let held = held.as_ref().filter(|_| is_held(before) != is_held(after));
+        // Never is a cell held and not counted.
+        if let Some(held) = held.filter(|_| is_held(after)) {
+            held.fetch_add(1, Ordering::AcqRel);
+        }
+        published.store(after, Ordering::Release);
+        if let Some(held) = held.filter(|_| is_held(before)) {
+            held.fetch_sub(1, Ordering::AcqRel);
+        }
     }
 }
 

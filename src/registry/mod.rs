@@ -1,7 +1,8 @@
 //! Who is open: the only place with locks and atomics, and nothing here ever waits for anything else.
 //!
-//! Only breakers that were ever opened (and whose generation is still worth remembering) have a [`Cell`]; every other phone is
-//! closed at generation 0 and costs nothing. While there is no cell at all, an admission is one atomic load.
+//! Only breakers that were ever opened (and whose generation is still worth remembering) have a [`Cell`]; every other scope is
+//! closed at generation 0 and costs nothing. While there is no cell at all, an admission is one atomic load; while none but phones'
+//! are held, it is two and a look at the phone's.
 
 mod cell;
 mod hearing;
@@ -15,9 +16,11 @@ mod sends;
 mod sync;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicI64;
 
 use dashmap::DashMap;
+
+use sync::{AtomicUsize, Ordering};
 
 pub use cell::{Admitted, Cell};
 pub use hearing::{Hearing, Moment};
@@ -26,67 +29,93 @@ pub use phones::{Phone, Phones};
 pub use pins::Pins;
 pub use sends::{Accepted, Observed, REMEMBERED, Sends};
 
-use crate::breaker::{Breaker, Generation};
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::{Breaker, Generation, Scope};
+use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::time::Timestamp;
 
 /// All cells.
 #[derive(Default)]
 pub struct Registry {
-    cells: DashMap<PhoneNumberId, Arc<Cell>>,
+    cells: DashMap<Scope, Arc<Cell>>,
     /// At least the number of cells; raised before one is added.
     occupied: AtomicUsize,
+    /// How many accounts' cells are not plainly closed. Raised before, and lowered after, their own words say so.
+    held_wabas: Arc<AtomicUsize>,
     /// When a breaker was last forgotten, in milliseconds.
     forgot_at: AtomicI64,
 }
 
 impl Registry {
-    /// Whether no phone has a cell: then all are closed, at generation 0. One atomic load.
+    /// Whether there is no cell: then all are closed, at generation 0. One atomic load.
     pub fn is_empty(&self) -> bool {
         self.occupied.load(Ordering::Acquire) == 0
     }
 
-    /// The generation to admit under, if the phone is plainly closed. The ordinary path.
-    pub fn plainly_closed(&self, phone: PhoneNumberId) -> Option<Generation> {
+    /// The generation to admit under, if the phone is plainly closed, and its account, too, where `waba` knows one. The ordinary
+    /// path: `waba` is asked only while some account is held.
+    pub fn plainly_closed(
+        &self,
+        phone: PhoneNumberId,
+        waba: impl FnOnce() -> Option<WabaId>,
+    ) -> Option<Generation> {
         if self.is_empty() {
             return Some(Generation::default());
         }
-        match self.cells.get(&phone) {
+        if self.holds_wabas()
+            && let Some(waba) = waba()
+        {
+            self.closed(waba.into())?;
+        }
+        self.closed(phone.into())
+    }
+
+    /// Whether any account is held.
+    pub fn holds_wabas(&self) -> bool {
+        self.held_wabas.load(Ordering::Acquire) > 0
+    }
+
+    /// The generation of this one breaker, if it is plainly closed.
+    pub fn closed(&self, scope: Scope) -> Option<Generation> {
+        match self.cells.get(&scope) {
             None => Some(Generation::default()),
             Some(cell) => cell.plainly_closed(),
         }
     }
 
-    /// The phone's cell, if it has one.
-    pub fn get(&self, phone: PhoneNumberId) -> Option<Arc<Cell>> {
+    /// The cell of a scope, if it has one.
+    pub fn get(&self, scope: Scope) -> Option<Arc<Cell>> {
         if self.is_empty() {
             return None;
         }
-        self.cells.get(&phone).map(|cell| Arc::clone(&cell))
+        self.cells.get(&scope).map(|cell| Arc::clone(&cell))
     }
 
-    /// The phone's cell; a closed one is made if it has none.
-    pub fn get_or_make(&self, phone: PhoneNumberId) -> Arc<Cell> {
-        self.get(phone).unwrap_or_else(|| {
-            let entry = self.cells.entry(phone);
+    /// The cell of a scope; a closed one is made if it has none.
+    pub fn get_or_make(&self, scope: Scope) -> Arc<Cell> {
+        self.get(scope).unwrap_or_else(|| {
+            let entry = self.cells.entry(scope);
             Arc::clone(&entry.or_insert_with(|| {
                 self.occupied.fetch_add(1, Ordering::Release);
-                Arc::new(Cell::new(Breaker::default(), 0, 0, 0))
+                Arc::new(Cell::new(Breaker::default(), (0, 0, 0), self.held_of(scope)))
             }))
         })
     }
 
     /// Puts back what the store kept.
-    pub fn restore(&self, phone: PhoneNumberId, cell: Cell) {
+    pub fn restore(&self, scope: Scope, breaker: Breaker, counts: (u64, u64, u64)) {
         self.occupied.fetch_add(1, Ordering::Release);
-        self.cells.insert(phone, Arc::new(cell));
+        self.cells.insert(scope, Arc::new(Cell::new(breaker, counts, self.held_of(scope))));
+    }
+
+    fn held_of(&self, scope: Scope) -> Option<Arc<AtomicUsize>> {
+        matches!(scope, Scope::Waba(_)).then(|| Arc::clone(&self.held_wabas))
     }
 
     /// All cells, in the order of their ids.
-    pub fn all(&self) -> Vec<(PhoneNumberId, Arc<Cell>)> {
+    pub fn all(&self) -> Vec<(Scope, Arc<Cell>)> {
         let mut all: Vec<_> =
             self.cells.iter().map(|entry| (*entry.key(), Arc::clone(entry.value()))).collect();
-        all.sort_unstable_by_key(|(phone, _)| *phone);
+        all.sort_unstable_by_key(|(scope, _)| *scope);
         all
     }
 
@@ -98,14 +127,14 @@ impl Registry {
 
     /// Forgets breakers that were closed for so long that no late news can come. One that somebody holds at this moment
     /// stays. `tell` is told of each that goes, before another can be made in its place, and must not come back here.
-    pub fn forget(&self, now: Timestamp, mut tell: impl FnMut(PhoneNumberId)) {
+    pub fn forget(&self, now: Timestamp, mut tell: impl FnMut(Scope)) {
         let old: Vec<_> = self.cells.iter().map(|entry| *entry.key()).collect();
-        for phone in old {
-            let gone = self.cells.remove_if(&phone, |_, cell| {
+        for scope in old {
+            let gone = self.cells.remove_if(&scope, |_, cell| {
                 let gone = Arc::strong_count(cell) == 1 && cell.read(|breaker| breaker.is_forgettable(now));
                 if gone {
                     self.forgot_at.fetch_max(now.millis(), Ordering::Relaxed);
-                    tell(phone);
+                    tell(scope);
                 }
                 gone
             });
@@ -123,7 +152,7 @@ mod tests {
     /// Otherwise what is written of a new one could be deleted as the old one's.
     #[test]
     fn a_breaker_that_goes_is_told_of_before_there_can_be_another() {
-        let (registry, phone) = (Registry::default(), PhoneNumberId::parse("1").unwrap());
+        let (registry, phone) = (Registry::default(), Scope::from(PhoneNumberId::parse("1").unwrap()));
         drop(registry.get_or_make(phone));
         let mut gone = Vec::new();
         registry.forget(Timestamp::from_seconds(1_777_629_600), |phone| {

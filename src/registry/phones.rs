@@ -2,12 +2,14 @@
 //!
 //! Only signed webhooks and Meta's own answers teach, so a stranger cannot fill this; it is bounded all the same.
 
+use std::collections::BTreeSet;
+
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::ids::{PhoneNumberId, WabaId};
 
-/// The most phones that are remembered; beyond it nothing new is learned. Some 60 bytes each.
+/// The most phones that are remembered; beyond it nothing new is learned. Some 150 bytes each.
 const MOST_PHONES: usize = 1_000_000;
 
 /// What is known of one phone.
@@ -23,15 +25,32 @@ pub struct Phone {
 #[derive(Debug, Default)]
 pub struct Phones {
     phones: DashMap<PhoneNumberId, Phone>,
-    heard: DashMap<WabaId, ()>,
+    accounts: DashMap<WabaId, Account>,
+}
+
+/// What is known of one account.
+#[derive(Debug, Default)]
+struct Account {
+    phones: BTreeSet<PhoneNumberId>,
+    /// Whether a status webhook about one of them ever came.
+    heard: bool,
 }
 
 impl Phones {
     /// Puts back what the store kept.
     pub fn restore(&self, id: PhoneNumberId, phone: Phone) {
-        self.phones.insert(id, phone);
-        if let (Some(waba), true) = (phone.waba, phone.heard) {
-            self.heard.insert(waba, ());
+        let before = self.phones.insert(id, phone);
+        // A number may move to another account.
+        if let Some(before) =
+            before.and_then(|before| before.waba).filter(|before| phone.waba != Some(*before))
+            && let Some(mut account) = self.accounts.get_mut(&before)
+        {
+            account.phones.remove(&id);
+        }
+        if let Some(waba) = phone.waba {
+            let mut account = self.accounts.entry(waba).or_default();
+            account.phones.insert(id);
+            account.heard |= phone.heard;
         }
     }
 
@@ -54,7 +73,17 @@ impl Phones {
     /// Whether a status webhook ever came for this phone or for its account.
     pub fn heard(&self, id: PhoneNumberId) -> bool {
         let phone = self.get(id);
-        phone.heard || phone.waba.is_some_and(|waba| self.heard.contains_key(&waba))
+        phone.heard || phone.waba.is_some_and(|waba| self.account_heard(waba))
+    }
+
+    /// Whether a status webhook ever came for a phone of this account.
+    pub fn account_heard(&self, waba: WabaId) -> bool {
+        self.accounts.get(&waba).is_some_and(|account| account.heard)
+    }
+
+    /// The phones that are known to be an account's, in the order of their ids.
+    pub fn of(&self, waba: WabaId) -> Vec<PhoneNumberId> {
+        self.accounts.get(&waba).map(|account| account.phones.iter().copied().collect()).unwrap_or_default()
     }
 }
 

@@ -6,11 +6,11 @@
 use std::time::{Duration, Instant};
 
 use super::labels::{
-    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, Verdict, WebhookResult,
+    AccountLabel, Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Verdict, WebhookResult,
 };
 use super::metrics::Metrics;
-use crate::breaker::{Source, TransitionKind, TrialOutcome};
-use crate::graph::ids::PhoneNumberId;
+use crate::breaker::{Scope, Source, TransitionKind, TrialOutcome};
+use crate::graph::ids::{PhoneNumberId, WabaId};
 
 /// An event.
 pub trait Event {
@@ -80,13 +80,31 @@ impl Event for UnreadBatchEvent {
 #[derive(Clone, Copy, Debug)]
 pub struct LeakEvent {
     /// Whose message it was.
-    pub id: PhoneNumberId,
+    pub scope: Scope,
 }
 
 impl Event for LeakEvent {
     fn record(self, metrics: &Metrics) {
-        tracing::debug!(phone = self.id.as_str(), "a send leaked");
+        tracing::debug!(scope = %self.scope, "a send leaked");
         metrics.leaked_sends.inc();
+    }
+}
+
+/// Meta said something of an account. One line each: Meta says such things rarely, and retries them rarely.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountNewsEvent<'a> {
+    /// Which account.
+    pub waba: WabaId,
+    /// What.
+    pub label: AccountLabel,
+    /// In words.
+    pub text: &'a str,
+}
+
+impl Event for AccountNewsEvent<'_> {
+    fn record(self, metrics: &Metrics) {
+        tracing::warn!(waba = %self.waba, event = self.label.name(), text = self.text, "an account event");
+        metrics.account_events.add((self.label,));
     }
 }
 
@@ -95,8 +113,6 @@ impl Event for LeakEvent {
 pub struct TransitionEvent<'a> {
     /// What the breaker is about.
     pub scope: Scope,
-    /// Which one.
-    pub id: PhoneNumberId,
     /// The move.
     pub transition: TransitionKind,
     /// The state before, as shown.
@@ -129,6 +145,7 @@ impl TransitionEvent<'_> {
             TransitionKind::Trip => "sends are stopped",
             TransitionKind::HalfOpen => "trial sends may pass",
             TransitionKind::Reopen => "sends are stopped again",
+            TransitionKind::Extent => "what is stopped has changed",
             TransitionKind::Close => "sends flow again",
             TransitionKind::Reset => "reset by an operator: sends flow again",
             TransitionKind::ForceOpen => "sends are stopped by an operator",
@@ -143,8 +160,8 @@ impl Event for TransitionEvent<'_> {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    scope = self.scope.name(),
-                    id = self.id.as_str(),
+                    scope = self.scope.kind().name(),
+                    id = self.scope.id(),
                     transition = self.transition.name(),
                     from = self.from,
                     to = self.to,
@@ -162,6 +179,7 @@ impl Event for TransitionEvent<'_> {
         match self.transition {
             TransitionKind::Trip
             | TransitionKind::Reopen
+            | TransitionKind::Extent
             | TransitionKind::ForceOpen
             | TransitionKind::Bypass => line!(warn),
             TransitionKind::HalfOpen
@@ -169,7 +187,7 @@ impl Event for TransitionEvent<'_> {
             | TransitionKind::Reset
             | TransitionKind::Lift => line!(info),
         }
-        metrics.transitions.add((self.transition, self.source, self.scope));
+        metrics.transitions.add((self.transition, self.source, self.scope.kind()));
         if let Some(time) = self.detection {
             metrics.detection.observe(time.as_secs_f64());
         }
@@ -180,7 +198,7 @@ impl Event for TransitionEvent<'_> {
 #[derive(Clone, Copy, Debug)]
 pub struct EvidenceEvent {
     /// Whom it is about.
-    pub id: PhoneNumberId,
+    pub scope: Scope,
     /// What it says.
     pub verdict: Verdict,
     /// Where it came from.
@@ -191,9 +209,9 @@ pub struct EvidenceEvent {
 
 impl Event for EvidenceEvent {
     fn record(self, metrics: &Metrics) {
-        let Self { id, verdict, source, stale } = self;
+        let Self { scope, verdict, source, stale } = self;
         tracing::debug!(
-            phone = id.as_str(),
+            %scope,
             verdict = verdict.name(),
             source = source.name(),
             stale,
@@ -234,14 +252,14 @@ impl Event for HearingEvent {
 #[derive(Clone, Copy, Debug)]
 pub struct ProbeEvent {
     /// Whom it was about.
-    pub id: PhoneNumberId,
+    pub scope: Scope,
     /// How it ended.
     pub outcome: ProbeOutcome,
 }
 
 impl Event for ProbeEvent {
     fn record(self, metrics: &Metrics) {
-        tracing::debug!(phone = self.id.as_str(), outcome = self.outcome.name(), "probe");
+        tracing::debug!(scope = %self.scope, outcome = self.outcome.name(), "probe");
         metrics.probes.add((self.outcome,));
     }
 }
@@ -250,14 +268,14 @@ impl Event for ProbeEvent {
 #[derive(Clone, Copy, Debug)]
 pub struct TrialEvent {
     /// Whose trial it was.
-    pub id: PhoneNumberId,
+    pub scope: Scope,
     /// How it ended.
     pub outcome: TrialOutcome,
 }
 
 impl Event for TrialEvent {
     fn record(self, metrics: &Metrics) {
-        tracing::debug!(phone = self.id.as_str(), outcome = self.outcome.name(), "trial");
+        tracing::debug!(scope = %self.scope, outcome = self.outcome.name(), "trial");
         metrics.trials.add((self.outcome,));
     }
 }

@@ -1,6 +1,6 @@
 //! The values that labels can have. They are enums, so no request can invent a series.
 
-use crate::breaker::{Source, TransitionKind, TrialOutcome};
+use crate::breaker::{ScopeKind, Source, TransitionKind, TrialOutcome};
 use crate::graph::error::{ACCOUNT_LOCKED, POLICY_BLOCK};
 use crate::graph::health::{Health, Unknown};
 
@@ -89,10 +89,28 @@ impl RejectReason {
 }
 
 label! {
-    /// What a breaker is about.
-    Scope = "scope" {
-        /// One phone.
-        Phone = "phone",
+    /// What an account event says.
+    AccountLabel = "event" {
+        /// `DISABLED_UPDATE`, `DISABLE`
+        Disabled = "disabled",
+        /// `DISABLED_UPDATE`, `REINSTATE`
+        Reinstated = "reinstated",
+        /// `ACCOUNT_RESTRICTION`
+        Restricted = "restricted",
+        /// `ACCOUNT_DELETED`
+        Deleted = "deleted",
+        /// `ACCOUNT_OFFBOARDED`
+        Offboarded = "offboarded",
+        /// `ACCOUNT_RECONNECTED`
+        Reconnected = "reconnected",
+        /// `account_review_update`, `REJECTED`
+        ReviewRejected = "review_rejected",
+        /// `account_review_update`, `APPROVED`
+        ReviewApproved = "review_approved",
+        /// Something to come or to look at.
+        Warning = "warning",
+        /// It can mean two things, or has lost its contents.
+        Unreadable = "unreadable",
     }
 }
 
@@ -234,6 +252,7 @@ macro_rules! label_of_the_breaker {
     };
 }
 
+label_of_the_breaker!(ScopeKind = "scope");
 label_of_the_breaker!(TransitionKind = "transition");
 label_of_the_breaker!(Source = "source");
 label_of_the_breaker!(TrialOutcome = "outcome");

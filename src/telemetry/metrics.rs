@@ -8,9 +8,9 @@ use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge, Registry};
 use super::codes;
 use super::families::{Counters, counter, gauge, histogram, opts, register};
 use super::labels::{
-    Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Scope, Verdict, WebhookResult,
+    AccountLabel, Admission, PinOutcome, ProbeOutcome, RejectReason, ReloadResult, Verdict, WebhookResult,
 };
-use crate::breaker::{Source, TransitionKind, TrialOutcome};
+use crate::breaker::{ScopeKind, Source, TransitionKind, TrialOutcome};
 
 const MINUTE: f64 = 60.0;
 const HOUR: f64 = 3600.0;
@@ -48,13 +48,14 @@ pub struct Metrics {
     pub(super) leaked_sends: IntCounter,
     graph_errors: Box<[IntCounter]>,
     pub(super) unread_batches: IntCounter,
-    pub(super) transitions: Counters<(TransitionKind, Source, Scope)>,
+    pub(super) transitions: Counters<(TransitionKind, Source, ScopeKind)>,
     pub(super) evidence: Counters<(Verdict, Source)>,
     pub(super) stale_evidence: IntCounter,
     pub(super) detection: Histogram,
     pub(super) probes: Counters<(ProbeOutcome,)>,
     pub(super) trials: Counters<(TrialOutcome,)>,
     pub(super) pin_tries: Counters<(PinOutcome,)>,
+    pub(super) account_events: Counters<(AccountLabel,)>,
     pub(super) webhooks: Counters<(WebhookResult,)>,
     pub(super) store_up: IntGauge,
     pub(super) overhead: Histogram,
@@ -115,6 +116,11 @@ impl Metrics {
             ),
             probes: Counters::new(&to, "probes_total", "Health checks, by outcome."),
             trials: Counters::new(&to, "trials_total", "Trial sends of half-open breakers, by outcome."),
+            account_events: Counters::new(
+                &to,
+                "account_events_total",
+                "What Meta said of accounts, by event.",
+            ),
             pin_tries: Counters::new(&to, "pin_tries_total", "Calls that carry a two-step PIN, by outcome."),
             webhooks: Counters::new(&to, "webhooks_total", "Requests to the webhook listener, by result."),
             store_up,

@@ -8,10 +8,11 @@ use super::labels::*;
 use super::*;
 use crate::breaker::{Source, TransitionKind, TrialOutcome};
 use crate::graph::health::{Health, Unknown};
-use crate::graph::ids::PhoneNumberId;
+use crate::graph::ids::{PhoneNumberId, WabaId};
 
 /// The names and types that users build dashboards and alerts on.
 const CATALOGUE: &[(&str, &str)] = &[
+    ("sendfuse_account_events_total", "counter"),
     ("sendfuse_breaker_state", "gauge"),
     ("sendfuse_breakers", "gauge"),
     ("sendfuse_build_info", "gauge"),
@@ -139,7 +140,6 @@ fn two_in_one_process_do_not_meet() {
 #[test]
 fn each_event_counts_where_it_should_and_nowhere_else() {
     let telemetry = &Telemetry::new();
-    let id = phone();
     assert_eq!(changes(telemetry, SendEvent::Trial), ["sendfuse_sends_total{admission=\"trial\"} 1"]);
     assert_eq!(
         changes(telemetry, SendEvent::WouldReject),
@@ -159,8 +159,13 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
     );
     assert_eq!(changes(telemetry, GraphErrorEvent(-7)), ["sendfuse_graph_errors_total{code=\"other\"} 1"]);
     assert_eq!(changes(telemetry, UnreadBatchEvent), ["sendfuse_unread_batches_total 1"]);
-    assert_eq!(changes(telemetry, LeakEvent { id }), ["sendfuse_leaked_sends_total 1"]);
-    let fresh = EvidenceEvent { id, verdict: Verdict::Delivered, source: Source::Webhook, stale: false };
+    assert_eq!(changes(telemetry, LeakEvent { scope: phone().into() }), ["sendfuse_leaked_sends_total 1"]);
+    let fresh = EvidenceEvent {
+        scope: phone().into(),
+        verdict: Verdict::Delivered,
+        source: Source::Webhook,
+        stale: false,
+    };
     assert_eq!(
         changes(telemetry, fresh),
         ["sendfuse_evidence_total{source=\"webhook\",verdict=\"delivered\"} 1"]
@@ -174,16 +179,24 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
     );
     let outcome = ProbeOutcome::from(&Health::Unknown(Unknown::NoToken));
     assert_eq!(
-        changes(telemetry, ProbeEvent { id, outcome }),
+        changes(telemetry, ProbeEvent { scope: phone().into(), outcome }),
         ["sendfuse_probes_total{outcome=\"unknown_no_token\"} 1"]
     );
     assert_eq!(
-        changes(telemetry, TrialEvent { id, outcome: TrialOutcome::TimedOut }),
+        changes(telemetry, TrialEvent { scope: phone().into(), outcome: TrialOutcome::TimedOut }),
         ["sendfuse_trials_total{outcome=\"timed_out\"} 1"]
     );
     assert_eq!(
         changes(telemetry, PinTryEvent(PinOutcome::WouldHold)),
         ["sendfuse_pin_tries_total{outcome=\"would_hold\"} 1"]
+    );
+    let waba = WabaId::parse("102290129340398").unwrap();
+    assert_eq!(
+        changes(
+            telemetry,
+            AccountNewsEvent { waba, label: AccountLabel::Warning, text: "SCHEDULE_FOR_DISABLE" }
+        ),
+        ["sendfuse_account_events_total{event=\"warning\"} 1"]
     );
     assert_eq!(
         changes(telemetry, WebhookEvent { result: WebhookResult::Forged }),
@@ -199,8 +212,7 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
 
 fn trip() -> TransitionEvent<'static> {
     TransitionEvent {
-        scope: Scope::Phone,
-        id: phone(),
+        scope: phone().into(),
         transition: TransitionKind::Trip,
         from: "closed",
         to: "open",

@@ -12,7 +12,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use sendfuse::admin::{self, Access, Admin, Control};
-use sendfuse::breaker::{Generation, IncidentStart, Reason, Source, TrialOutcome};
+use sendfuse::breaker::{Generation, IncidentStart, Reason, Scope, Source, TrialOutcome};
 use sendfuse::breakers::{
     BreakerView, ConditionView, Filter, GenerationMismatch, Order, OrderKind, OverrideView, PinOrder,
     ProbeOrder, ReasonView,
@@ -91,20 +91,20 @@ impl Fake {
 
     fn moved(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         expected: Option<Generation>,
         log: String,
         state: &'static str,
     ) -> Result<BreakerView, GenerationMismatch> {
         assert_ne!(log, "reset because panic by operator for None", "a fault inside");
-        let mut current = self.view(phone);
+        let mut current = self.view(scope);
         if expected.is_some_and(|expected| expected.0 != current.generation) {
             return Err(GenerationMismatch { current: Generation(current.generation) });
         }
-        current = view(phone.as_str(), state, current.generation + 1);
+        current = BreakerView { scope: current.scope, ..view(scope.id(), state, current.generation + 1) };
         let mut fake = self.0.lock().unwrap();
         fake.orders.push(log);
-        fake.breakers.insert(phone.to_string(), current.clone());
+        fake.breakers.insert(scope.id().to_owned(), current.clone());
         Ok(current)
     }
 }
@@ -135,7 +135,7 @@ fn book() -> Book {
             generation: Generation(generation),
             at: Timestamp::from_seconds(1_777_629_600 + hours * 3600),
         };
-        let mut incident = Incident::begun(PhoneNumberId::parse(phone).unwrap(), start);
+        let mut incident = Incident::begun(PhoneNumberId::parse(phone).unwrap().into(), start);
         let wamid = Wamid::parse(WAMID);
         if hours == 0 {
             incident.end(Timestamp::from_seconds(1_777_629_700), Generation(3));
@@ -160,7 +160,7 @@ fn book() -> Book {
                 biz_opaque_callback_data: Some("order-1234".into()),
                 recipient: Some("…1234".into()),
             };
-            book.leak(book.latest(PhoneNumberId::parse("101").unwrap()).unwrap(), leak).unwrap();
+            book.leak(book.latest(PhoneNumberId::parse("101").unwrap().into()).unwrap(), leak).unwrap();
         }
     }
     book
@@ -178,6 +178,9 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
         scope: "phone",
         id: id.to_owned(),
         waba_id: Some(if id == "106" { "2" } else { "1" }.to_owned()),
+        phones: None,
+        held_by: None,
+        diagnosis: None,
         state,
         extent: (!closed).then_some("all"),
         generation,
@@ -214,9 +217,12 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
 }
 
 impl Control for Fake {
-    fn view(&self, phone: PhoneNumberId) -> BreakerView {
-        let known = self.0.lock().unwrap().breakers.get(phone.as_str()).cloned();
-        known.unwrap_or_else(|| view(phone.as_str(), "closed", 0))
+    fn view(&self, scope: Scope) -> BreakerView {
+        let known = self.0.lock().unwrap().breakers.get(scope.id()).cloned();
+        let kind = scope.kind().name();
+        known
+            .filter(|view| view.scope == kind)
+            .unwrap_or_else(|| BreakerView { scope: kind, ..view(scope.id(), "closed", 0) })
     }
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
@@ -224,9 +230,10 @@ impl Control for Fake {
         let mut found: Vec<_> = fake
             .breakers
             .values()
+            .filter(|view| (view.scope == "waba") == filter.accounts)
             .filter(|view| filter.state.map_or(view.state != "closed", |state| view.state == state))
             .filter(|view| filter.waba.is_none_or(|waba| view.waba_id.as_deref() == Some(waba.as_str())))
-            .filter(|view| filter.after.is_none_or(|after| view.id.as_str() > after.as_str()))
+            .filter(|view| filter.after.is_none_or(|after| view.id.as_str() > after.id()))
             .cloned()
             .collect();
         let more = found.len() > filter.limit;
@@ -237,11 +244,11 @@ impl Control for Fake {
     fn incidents(
         &self,
         after: Option<Key>,
-        phone: Option<PhoneNumberId>,
+        scope: Option<Scope>,
         limit: usize,
     ) -> (Vec<(Key, Summary)>, bool) {
         let fake = self.0.lock().unwrap();
-        let (found, more) = fake.book.page(after, phone, limit);
+        let (found, more) = fake.book.page(after, scope, limit);
         (found.into_iter().map(|(key, incident)| (key, incident.summary())).collect(), more)
     }
 
@@ -258,7 +265,7 @@ impl Control for Fake {
 
     async fn order(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: Order,
         expected: Option<Generation>,
     ) -> Result<BreakerView, GenerationMismatch> {
@@ -275,7 +282,7 @@ impl Control for Fake {
         }
         let Order { reason, by, hold, .. } = order;
         let moved =
-            self.moved(phone, expected, format!("{name} because {reason} by {by} for {hold:?}"), state);
+            self.moved(scope, expected, format!("{name} because {reason} by {by} for {hold:?}"), state);
         if let Some(slow) = &slow {
             slow.done.notify_one();
         }
@@ -284,19 +291,19 @@ impl Control for Fake {
 
     async fn probe(
         &self,
-        phone: PhoneNumberId,
+        scope: Scope,
         order: ProbeOrder,
         expected: Option<Generation>,
     ) -> Result<(Health, BreakerView), GenerationMismatch> {
         let ProbeOrder { reason, by } = order;
-        let view = self.moved(phone, expected, format!("probe because {reason} by {by}"), "open")?;
+        let view = self.moved(scope, expected, format!("probe because {reason} by {by}"), "open")?;
         Ok((self.0.lock().unwrap().health.clone(), view))
     }
 
     fn allow_pin(&self, phone: PhoneNumberId, order: &PinOrder) -> BreakerView {
         let PinOrder { reason, by } = order;
         self.0.lock().unwrap().orders.push(format!("allow_pin because {reason} by {by}"));
-        self.view(phone)
+        self.view(phone.into())
     }
 }
 

@@ -235,7 +235,7 @@ async fn no_more_than_so_many_finished_ones_are_kept() {
     }
     assert_eq!(all(&scene).len(), MOST_FINISHED + 1);
     assert_eq!(store.rows(Table::Incidents).len(), MOST_FINISHED + 1);
-    assert!(all(&scene).iter().any(|incident| incident.scope_id == id(OTHER)), "an open one stays");
+    assert!(all(&scene).iter().any(|incident| incident.scope == id(OTHER).into()), "an open one stays");
 }
 
 /// Promise 8: a wamid is kept, for an appeal needs it; nothing else that tells whom a message was for, or what it said.

@@ -17,7 +17,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The phone's incidents, oldest first.
 fn incidents(scene: &Scene) -> Vec<Incident> {
-    let (found, more) = scene.breakers().incidents(None, Some(super::harness::id(PHONE)), 100);
+    let (found, more) = scene.breakers().incidents(None, Some(super::harness::id(PHONE).into()), 100);
     assert!(!more);
     found.iter().rev().map(|(_, summary)| scene.breakers().incident(&summary.id).unwrap()).collect()
 }

@@ -1,41 +1,37 @@
 //! What is said of messages: they met the lock, they got through, they failed otherwise, they were accepted as trials.
 
-use super::super::evidence::{About, Reason, Source};
+use super::super::evidence::{About, Source};
+use super::super::extent::Left;
 use super::super::state::{Accepted, Breaker, Delivered, Early, Generation, Lease, Lock, State, Strikes};
 use super::super::{Applied, Context, Note, TrialOutcome};
-use super::WAITING;
+use super::{Locks, WAITING};
+use crate::graph::class::Class;
 use crate::graph::ids::WamidKey;
 
 impl Breaker {
-    pub(super) fn lock_evidence(
-        &mut self,
-        about: About,
-        reason: Reason,
-        cx: &Context<'_>,
-        out: &mut Applied,
-    ) {
+    pub(super) fn lock_evidence(&mut self, about: About, locks: Locks, cx: &Context<'_>, out: &mut Applied) {
         if let (Some(lock), Some(key)) = (self.lock_mut(), about.key()) {
             lock.note_failed(key);
         }
-        let is_news = self
-            .fence
-            .as_ref()
-            .is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew));
+        let is_news = self.is_news(&about, cx);
         match &mut self.state {
+            State::Closed(_) | State::Open(_) if locks.only_trial => {}
             State::Closed(strikes) => {
                 if !is_news {
                     out.notes.push(Note::Stale);
-                } else if strikes.add(about.key(), cx) {
-                    self.trip(reason, None, cx, out);
-                    // The first probe diagnoses.
-                    self.check_now(false, cx, out);
+                } else if strikes.add(locks.reason.code, about.key(), cx) {
+                    self.trip(locks.reason, locks.extent, None, cx, out);
+                    self.diagnose(cx, out);
                 }
             }
             State::Open(open) => {
                 let refuted = about.key().is_some_and(|key| open.delivered_message() == Some(key));
                 if refuted {
                     open.delivered = None;
-                } else if !is_news {
+                }
+                if is_news {
+                    self.widen(&locks.extent, locks.reason, cx, out);
+                } else if !refuted {
                     out.notes.push(Note::Stale);
                 }
             }
@@ -43,19 +39,37 @@ impl Breaker {
                 let refutes = half.led_by.is_some() && half.led_by == about.key();
                 // A trial's message is one of this half-open's, whatever it is dated and whoever has forgotten its send.
                 let is_trials = half.trial_of(&about).is_some();
-                if refutes || is_trials || about.is_newer(half.entered, half.entered_at, cx.policy.skew) {
+                let is_newer =
+                    !locks.only_trial && about.is_newer(half.entered, half.entered_at, cx.policy.skew);
+                if refutes || is_trials || is_newer {
                     if half.is_trial(&about) {
                         out.notes.push(Note::Trial(TrialOutcome::Locked));
                     }
-                    self.reopen(reason, cx, out);
-                } else if !half.keep_early(&about, Early::Lock(reason)) {
-                    out.notes.push(Note::Stale);
+                    self.reopen(locks, cx, out);
+                } else {
+                    let only_trial = locks.only_trial;
+                    if !half.keep_early(&about, Early::Lock(locks)) && !only_trial {
+                        out.notes.push(Note::Stale);
+                    }
                 }
             }
         }
     }
 
-    pub(super) fn proof(&mut self, about: About, sent: bool, cx: &Context<'_>, out: &mut Applied) {
+    /// Whether this is about something that began after the last close.
+    pub(super) fn is_news(&self, about: &About, cx: &Context<'_>) -> bool {
+        let fence = self.fence.as_ref();
+        fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew))
+    }
+
+    pub(super) fn proof(
+        &mut self,
+        about: About,
+        sent: bool,
+        class: Option<Class>,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
         // Delivered and 131031 for one message: the lock counts, whichever comes first.
         if about.key().is_some_and(|key| self.lock().is_some_and(|lock| lock.failed.contains(&key))) {
             return;
@@ -67,7 +81,11 @@ impl Breaker {
                 // follows, that decides; without one, nothing less will do.
                 let is_sure = sent || matches!(about, About::Send { .. });
                 let is_newer = about.is_newer(open.entered, open.entered_at, cx.policy.skew);
-                if is_newer && (is_sure || cx.policy.half_open) {
+                // What was let through proves nothing of what is held; and before its date nothing does.
+                let extent = &open.lock.extent;
+                let is_held = extent.class().is_none_or(|held| class == Some(held));
+                let may_go = is_held && extent.left(true, cx.now) == Left::Nothing;
+                if is_newer && may_go && (is_sure || cx.policy.half_open) {
                     open.delivered = Some(Delivered { key: about.key(), is_sure });
                     open.next_check = open.next_check.min(open.backs_off_until);
                     self.recover_if_delivered(cx, out);
@@ -111,8 +129,8 @@ impl Breaker {
         if let Some((key, early)) = early.into_iter().next() {
             let about = About::Send { generation, key: Some(key) };
             match early {
-                Early::Lock(reason) => self.lock_evidence(about, reason, cx, out),
-                Early::Proof => self.proof(about, true, cx, out),
+                Early::Lock(locks) => self.lock_evidence(about, locks, cx, out),
+                Early::Proof => self.proof(about, true, None, cx, out),
             }
         }
     }
@@ -139,12 +157,13 @@ impl Breaker {
 
 impl Strikes {
     /// Adds one piece of evidence, once for each message, and says whether it is enough.
-    pub(super) fn add(&mut self, key: Option<WamidKey>, cx: &Context<'_>) -> bool {
-        if key.is_none() || !self.keys.contains(&key) {
-            self.keys.push(key);
+    pub(super) fn add(&mut self, code: i64, key: Option<WamidKey>, cx: &Context<'_>) -> bool {
+        if key.is_none() || !self.keys.contains(&(code, key)) {
+            self.keys.push((code, key));
         }
         self.last = cx.now;
-        self.keys.len() >= usize::try_from(cx.policy.trip_after).unwrap_or(usize::MAX)
+        let count = self.keys.iter().filter(|(its_code, _)| *its_code == code).count();
+        count >= usize::try_from(cx.policy.trip_after).unwrap_or(usize::MAX)
     }
 }
 

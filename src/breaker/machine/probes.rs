@@ -2,11 +2,13 @@
 
 use super::super::backoff::wait;
 use super::super::evidence::{Reason, Source};
+use super::super::extent::{Extent, Left};
 use super::super::state::{Breaker, ContradictionKind, Generation, Lease, Open, Probe, State};
 use super::super::{Applied, Context, Note};
 use super::deadline::{is_over, longest_wait};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::WamidKey;
+use crate::time::Timestamp;
 
 impl Breaker {
     pub(super) fn probed(&mut self, lease: Lease, health: Health, cx: &Context<'_>, out: &mut Applied) {
@@ -23,16 +25,32 @@ impl Breaker {
         let lock = &mut open.lock;
         let no_token = matches!(health, Health::Unknown(Unknown::NoToken | Unknown::TokenInvalid));
         lock.no_token = no_token.then(|| lock.no_token.unwrap_or(cx.now));
+        if !matches!(health, Health::Unknown(_)) {
+            lock.diagnosis.get_or_insert_with(|| (cx.now, health.clone()));
+        }
         match &health {
             Health::Clear(_) => {
                 lock.probes += 1;
                 lock.health = Some((cx.now, health));
                 lock.agree(ContradictionKind::BlockedButDelivered);
                 let not_before = open.entered_at.plus(cx.policy.min_open).max(open.backs_off_until);
-                if is_over(not_before, longest_wait(cx.policy), cx.now) {
-                    self.recover(Source::Probe, "health is clear: no entity blocks messaging", None, cx, out);
-                } else {
+                if !is_over(not_before, longest_wait(cx.policy), cx.now) {
                     open.next_check = not_before;
+                    return;
+                }
+                match open.lock.extent.left(true, cx.now) {
+                    Left::Nothing => {
+                        let text = "health is clear: no entity blocks messaging";
+                        self.recover(Source::Probe, text, None, cx, out);
+                    }
+                    Left::Less(extent) => {
+                        let text = "health is clear, and the date of a class is over";
+                        self.extend(extent, Source::Probe, text, cx, out);
+                    }
+                    Left::Same => {
+                        open.schedule(cx);
+                        open.lock.attempt = open.lock.attempt.saturating_add(1);
+                    }
                 }
             }
             Health::Unknown(Unknown::OverBudget) => open.schedule(cx),
@@ -72,12 +90,19 @@ impl Breaker {
                 let is_news = !self.fence.as_ref().is_some_and(|fence| fence.outlived_block);
                 match Reason::of_health(health, cx.now).filter(|_| is_news) {
                     Some(reason) => {
-                        self.trip(reason, Some((cx.now, health.clone())), cx, out);
+                        self.trip(reason, Extent::default(), Some((cx.now, health.clone())), cx, out);
                     }
                     None => out.notes.push(Note::Stale),
                 }
             }
             Health::Unknown(_) => {}
+        }
+    }
+
+    /// The first probe says who blocks, and why. What ends by its date alone needs none.
+    pub(super) fn diagnose(&mut self, cx: &Context<'_>, out: &mut Applied) {
+        if self.lock().is_some_and(|lock| !lock.extent.ends_by_dates()) {
+            self.check_now(false, cx, out);
         }
     }
 
@@ -107,7 +132,10 @@ impl Open {
     pub(super) fn schedule(&mut self, cx: &Context<'_>) {
         let policy = cx.policy;
         let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
-        self.next_check = cx.now.plus(wait);
+        let wait = if self.lock.extent.ends_by_dates() { longest_wait(policy) } else { wait };
+        // What is left at a date is looked at then.
+        self.next_check =
+            self.lock.extent.dates(cx.now).next().into_iter().fold(cx.now.plus(wait), Timestamp::min);
         if self.delivered.is_some() {
             self.next_check = self.next_check.min(self.backs_off_until);
         }

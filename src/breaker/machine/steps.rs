@@ -1,10 +1,12 @@
 //! The steps from state to state. Each is one assignment of the new state, and then [`Breaker::step`].
 
 use super::super::evidence::{Reason, Source};
+use super::super::extent::{Extent, Left};
 use super::super::state::{
     Breaker, ContradictionKind, Fence, HalfOpen, IncidentStart, Lock, Open, Shown, State, Strikes,
 };
 use super::super::{Applied, Context, Transition, TransitionKind};
+use super::Locks;
 use super::deadline::{is_over, longest_wait};
 use crate::graph::health::Health;
 use crate::graph::ids::WamidKey;
@@ -14,13 +16,14 @@ impl Breaker {
     pub(super) fn trip(
         &mut self,
         reason: Reason,
+        extent: Extent,
         health: Option<(Timestamp, Health)>,
         cx: &Context<'_>,
         out: &mut Applied,
     ) {
         // Also those that were not yet enough, if a probe trips it.
         let failed = match &self.state {
-            State::Closed(strikes) => strikes.keys.iter().copied().flatten().collect(),
+            State::Closed(strikes) => strikes.keys.iter().filter_map(|(_, key)| *key).collect(),
             State::Open(_) | State::HalfOpen(_) => Vec::new(),
         };
         let good_while = cx.policy.good_while();
@@ -29,7 +32,9 @@ impl Breaker {
             since: cx.now,
             generation: self.generation.next(),
             probes: u64::from(health.is_some()),
+            diagnosis: health.clone(),
             health,
+            extent,
             trials: 0,
             contradiction: None,
             no_token: None,
@@ -42,14 +47,57 @@ impl Breaker {
         self.step(TransitionKind::Trip, from, source, text, cx, out);
     }
 
-    pub(super) fn reopen(&mut self, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+    pub(super) fn reopen(&mut self, locks: Locks, cx: &Context<'_>, out: &mut Applied) {
+        let Locks { reason, extent, .. } = locks;
         let State::HalfOpen(half) = &self.state else { return };
         let mut lock = half.lock.clone();
         lock.failed_against_health(&reason, cx);
         lock.attempt = lock.attempt.saturating_add(1);
+        lock.extent = lock.extent.reopened(&extent);
         let (from, source, text) = (self.shown(cx.now), reason.source, reason.to_string());
         self.open(lock, cx);
         self.step(TransitionKind::Reopen, from, source, text, cx, out);
+    }
+
+    /// Further evidence, while it is open: it may hold more than before.
+    pub(super) fn widen(&mut self, by: &Extent, reason: Reason, cx: &Context<'_>, out: &mut Applied) {
+        let State::Open(open) = &mut self.state else { return };
+        let extent = open.lock.extent.widened(by);
+        if extent == open.lock.extent {
+            return;
+        }
+        let (source, text) = (reason.source, reason.to_string());
+        open.lock.reason = reason;
+        self.extend(extent, source, &text, cx, out);
+        self.diagnose(cx, out);
+    }
+
+    /// What it holds, or until when, has changed.
+    pub(super) fn extend(
+        &mut self,
+        extent: Extent,
+        source: Source,
+        text: &str,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        let from = self.shown(cx.now);
+        let State::Open(open) = &mut self.state else { return };
+        open.lock.extent = extent;
+        open.schedule(cx);
+        self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
+    }
+
+    /// Leaves what its dates alone hold and no longer do. Says whether there is nothing to be asked of health.
+    pub(super) fn release_by_dates(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
+        let State::Open(open) = &mut self.state else { return false };
+        match open.lock.extent.left(false, cx.now) {
+            Left::Nothing => self.recover(Source::Timer, "its time is over", None, cx, out),
+            Left::Less(extent) => self.extend(extent, Source::Timer, "the time of a class is over", cx, out),
+            Left::Same if open.lock.extent.ends_by_dates() => open.schedule(cx),
+            Left::Same => return false,
+        }
+        true
     }
 
     /// A message accepted after the trip was delivered, and the back-off is over. Says whether it moved.

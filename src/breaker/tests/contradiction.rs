@@ -114,7 +114,7 @@ fn an_old_message_that_is_read_contradicts_nothing_and_closes_nothing() {
     let read = |scene: &mut Scene| {
         scene.later(60);
         let about = unknown(scene, "old");
-        scene.apply(Event::Proof { about, sent: false })
+        scene.apply(Event::Proof { about, sent: false, class: None })
     };
     let mut scene = blocked_at_meta();
     assert_eq!(kinds(&read(&mut scene)), [TransitionKind::HalfOpen], "a trial decides");

@@ -74,7 +74,8 @@ fn whatever_becomes_of_a_trial_of_an_earlier_half_open_it_moves_nothing() {
     let unknown = About::Unknown { key: Some(key("hung")), dated: before.dated(0) };
     let refused = About::Send { generation: earlier, key: None };
     let reason = reason(Source::Webhook, before.now());
-    let lock = |about| Event::Lock { about, reason: reason.clone() };
+    let lock =
+        |about| Event::Lock { about, reason: reason.clone(), extent: Extent::default(), only_trial: false };
     let accepted = |names: &[&str]| {
         let keys = names.iter().map(|name| key(name)).collect();
         Event::TrialAccepted { lease: hung, generation: earlier, keys }
@@ -87,8 +88,8 @@ fn whatever_becomes_of_a_trial_of_an_earlier_half_open_it_moves_nothing() {
         vec![lock(refused)],
         vec![accepted(&["hung"]), lock(about)],
         vec![accepted(&["hung"]), Event::Failed { about }],
-        vec![accepted(&["hung"]), Event::Proof { about, sent: true }],
-        vec![Event::Proof { about: unknown, sent: true }, accepted(&["hung"])],
+        vec![accepted(&["hung"]), Event::Proof { about, sent: true, class: None }],
+        vec![Event::Proof { about: unknown, sent: true, class: None }, accepted(&["hung"])],
         vec![lock(unknown), accepted(&["hung"])],
     ];
     for has_trial in [false, true] {

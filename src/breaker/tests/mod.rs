@@ -58,6 +58,11 @@ fn reason(source: Source, at: Timestamp) -> Reason {
     Reason { code: 131_031, source, text: "Business Account locked".to_owned(), at, fbtrace_id: None }
 }
 
+/// The breaker of a phone.
+fn scope(id: &str) -> Scope {
+    PhoneNumberId::parse(id).unwrap().into()
+}
+
 fn clear() -> Health {
     Health::Clear(Vec::new())
 }
@@ -98,7 +103,7 @@ impl Scene {
     }
 
     fn admit(&self) -> Admission {
-        self.breaker.admit(self.now())
+        self.breaker.admit(None, self.now())
     }
 
     fn generation(&self) -> Generation {
@@ -116,18 +121,18 @@ impl Scene {
 
     fn lock(&mut self, about: About) -> Applied {
         let reason = reason(Source::Webhook, self.now());
-        self.apply(Event::Lock { about, reason })
+        self.apply(Event::Lock { about, reason, extent: Extent::default(), only_trial: false })
     }
 
     fn proof(&mut self, about: About) -> Applied {
-        self.apply(Event::Proof { about, sent: true })
+        self.apply(Event::Proof { about, sent: true, class: None })
     }
 
     /// 131031 in the answer to a send that was admitted now.
     fn trip(&mut self) -> Lease {
         let about = About::Send { generation: self.generation(), key: None };
         let reason = reason(Source::Response, self.now());
-        self.apply(Event::Lock { about, reason }).probe.unwrap()
+        self.apply(Event::Lock { about, reason, extent: Extent::default(), only_trial: false }).probe.unwrap()
     }
 
     fn check(&mut self) -> Lease {

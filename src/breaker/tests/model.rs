@@ -136,7 +136,7 @@ impl Real {
 
     fn send(&mut self, world: &World, observed: bool) {
         let (now, generation) = (world.time(), self.breaker.generation());
-        let admission = self.breaker.admit(now);
+        let admission = self.breaker.admit(None, now);
         invariants::admission_is_as_shown(&self.breaker, now, admission);
         let admitted = match admission {
             Admission::Forward => Some((generation, None)),
@@ -174,8 +174,13 @@ impl Real {
 
     fn said(&mut self, world: &World, about: About, failed: bool) {
         let event = match failed {
-            true => Event::Lock { about, reason: reason(Source::Webhook, world.time()) },
-            false => Event::Proof { about, sent: true },
+            true => Event::Lock {
+                about,
+                reason: reason(Source::Webhook, world.time()),
+                extent: Extent::default(),
+                only_trial: false,
+            },
+            false => Event::Proof { about, sent: true, class: None },
         };
         self.apply(world, event.clone());
         if about.key().is_some() {
@@ -208,7 +213,7 @@ impl World {
         assert_eq!(automation, self.phase, "beneath any order");
         assert_eq!(breaker.shown(now), self.shown());
         assert_eq!(breaker.generation().0, self.generation);
-        assert_eq!(breaker.admit(now), self.admission());
+        assert_eq!(breaker.admit(None, now), self.admission());
         let due = self.due().map(Timestamp::from_millis);
         assert_eq!(breaker.next_due(&cx), due, "when something is due");
     }

@@ -243,7 +243,7 @@ fn an_encrypted_trial_is_confirmed_by_the_next_unknown_message_that_moves() {
     {
         assert!(scene.proof(about).notes.is_empty(), "{about:?}");
     }
-    let read = Event::Proof { about: dated(&scene, -400), sent: false };
+    let read = Event::Proof { about: dated(&scene, -400), sent: false, class: None };
     assert!(scene.apply(read).notes.is_empty(), "it may be of a message that was accepted long ago");
     // Meta's date of something in the same second.
     assert_eq!(kinds(&scene.proof(dated(&scene, -400))), [TransitionKind::Close]);

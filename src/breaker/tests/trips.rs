@@ -14,7 +14,12 @@ fn one_131031_or_368_trips_wherever_it_stood() {
             ] {
                 let mut scene = scene();
                 let reason = Reason { code, ..reason(source, scene.now()) };
-                let applied = scene.apply(Event::Lock { about, reason: reason.clone() });
+                let applied = scene.apply(Event::Lock {
+                    about,
+                    reason: reason.clone(),
+                    extent: Extent::default(),
+                    only_trial: false,
+                });
                 let [step] = &applied.transitions[..] else { panic!("{applied:?}") };
                 assert_eq!(
                     (step.kind, step.from, step.to),

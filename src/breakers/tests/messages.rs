@@ -72,7 +72,7 @@ impl House {
                     recipient: recipient(n),
                 };
                 let messages: Vec<_> = wamids.iter().enumerate().map(message).collect();
-                forwarded(self.breakers.admit(id(PHONE))).accepted(&messages, Some(TRACE)).await;
+                forwarded(self.breakers.admit(id(PHONE), None)).accepted(&messages, Some(TRACE)).await;
                 if self.forgets {
                     self.breakers.0.sends.forget_all();
                 }
@@ -245,7 +245,7 @@ async fn a_failure_that_overtakes_its_answer_counts_when_the_answer_comes() {
                 house.take(step).await;
             }
         }
-        let permit = forwarded(house.breakers.admit(id(PHONE)));
+        let permit = forwarded(house.breakers.admit(id(PHONE), None));
         for _ in 0..2 {
             house.say(PHONE, "a", Failed).await;
         }
@@ -285,7 +285,7 @@ async fn a_would_be_rejection_whose_failure_overtakes_its_answer_has_failed() {
     for step in [Accepted(&["a"]), Said("a", Failed), Accepted(&["b"])] {
         house.take(step).await;
     }
-    let permit = forwarded(house.breakers.admit(id(PHONE)));
+    let permit = forwarded(house.breakers.admit(id(PHONE), None));
     house.say(PHONE, "c", Failed).await;
     let message = Message { wamid: Cow::Borrowed("c"), recipient: None };
     permit.accepted(std::slice::from_ref(&message), None).await;

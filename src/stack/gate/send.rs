@@ -77,7 +77,7 @@ async fn look_closer(
     {
         return Ok(Looked::Pass(Request::from_parts(head, ahead.replay()), credentials));
     }
-    Ok(match parts.breakers.admit(phone) {
+    Ok(match parts.breakers.admit(phone, None) {
         Gate::Forward(permit) => {
             Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
         }

@@ -31,6 +31,7 @@ const ORDERS: &[TransitionKind] = &[TransitionKind::ForceOpen, TransitionKind::B
 fn name(event: &Event) -> &'static str {
     match event {
         Event::Lock { .. } => "lock",
+        Event::Account(_) => "account",
         Event::Proof { .. } => "proof",
         Event::TrialAccepted { .. } => "accepted",
         Event::TrialEnded { .. } => "ended",
@@ -200,12 +201,12 @@ pub(super) fn recovery_is_possible(breaker: &Breaker, world: &World) {
     for step in 0.. {
         match automation(&breaker) {
             Shown::Closed => return,
-            Shown::HalfOpen if breaker.admit(cx.now) == Admission::Trial => {
+            Shown::HalfOpen if breaker.admit(None, cx.now) == Admission::Trial => {
                 let (generation, keys) = (breaker.generation(), vec![key(&format!("recovery {step}"))]);
                 let lease = breaker.begin_trial(cx.now, cx.policy).unwrap();
                 let about = About::Send { generation, key: keys.first().copied() };
                 breaker.apply(Event::TrialAccepted { lease, generation, keys }, &cx);
-                breaker.apply(Event::Proof { about, sent: true }, &cx);
+                breaker.apply(Event::Proof { about, sent: true, class: None }, &cx);
             }
             _ => match probe.take() {
                 Some(lease) => drop(breaker.apply(Event::Probed { lease, health: clear() }, &cx)),

@@ -127,7 +127,7 @@ impl House {
 
     pub(super) fn stands(&self, phone: usize) -> Stand {
         let closed = Stand { beneath: Beneath::Closed, order: None, generation: 0 };
-        self.breakers.0.registry.get(self.phones[phone]).map_or(closed, |cell| {
+        self.breakers.0.registry.get(self.phones[phone].into()).map_or(closed, |cell| {
             cell.read(|breaker| Stand {
                 beneath: match breaker.lock() {
                     None => Beneath::Closed,
@@ -164,7 +164,7 @@ impl House {
             None => self.breakers.sweep(),
             Some(phone) => {
                 self.alarms[phone] = None;
-                self.breakers.tick(self.phones[phone]);
+                self.breakers.tick(self.phones[phone].into());
             }
         }
         self.collect();
@@ -173,8 +173,8 @@ impl House {
 
     /// Takes in what the program asks for: probes, and to be woken.
     pub(super) fn collect(&mut self) {
-        while let Ok((phone, at)) = self.wakes.try_recv() {
-            let phone = self.phones.iter().position(|known| *known == phone).unwrap();
+        while let Ok((scope, at)) = self.wakes.try_recv() {
+            let phone = self.phones.iter().position(|known| Some(*known) == scope.phone()).unwrap();
             self.alarms[phone] = at;
         }
         while let Ok(ticket) = self.probes.try_recv() {

@@ -181,11 +181,11 @@ impl Run {
     pub(super) async fn probed(&mut self, pick: Pick, health: Health) {
         let Some(n) = pick.of(self.house.tickets.len()) else { return };
         let (ticket, before) = (self.house.tickets.remove(n), self.stands());
-        let phone = self.house.phones.iter().position(|phone| *phone == ticket.phone).unwrap();
+        let phone = self.house.phones.iter().position(|phone| Some(*phone) == ticket.scope.phone()).unwrap();
         self.house.breakers.probed(&ticket, health.clone()).await;
         let at = match ticket.purpose {
-            Purpose::Recovery(_) => None,
             Purpose::Order(generation) | Purpose::Watch(generation) => Some(generation.0),
+            Purpose::Recovery(_) | Purpose::Warning(_) | Purpose::Numbers => None,
         };
         self.witnesses[phone].probed(&health, at, before[phone], self.stand(phone));
         self.moved(before, Some(phone), Cause::Automation);
@@ -196,7 +196,8 @@ impl Run {
         let stand = self.stand(phone);
         if stand.beneath == Beneath::Closed {
             let purpose = Purpose::Order(Generation(stand.generation));
-            self.house.tickets.push(ProbeTicket { phone: self.house.phones[phone], waba: None, purpose });
+            let scope = self.house.phones[phone].into();
+            self.house.tickets.push(ProbeTicket { scope, waba: None, phones: Vec::new(), purpose });
         }
     }
 

@@ -13,7 +13,7 @@ impl Run {
     /// Says whether it was let out, and which send it is.
     pub(super) fn send(&mut self, sending: Sending) -> Option<usize> {
         let (phone, now, before) = (sending.phone, self.house.now(), self.stands());
-        let gate = self.house.breakers.admit(self.house.phones[phone]);
+        let gate = self.house.breakers.admit(self.house.phones[phone], None);
         let permit = match gate {
             Gate::Forward(permit) => Some(permit),
             Gate::Reject(_) => None,

@@ -32,7 +32,7 @@ pub(super) fn decide(parts: &Parts, told: &Told, batch: &Batch<'_>) -> Decided {
             permits.push(None);
             continue;
         }
-        permits.push(match batch.phone(at).map(|phone| parts.breakers.admit(phone)) {
+        permits.push(match batch.phone(at).map(|phone| parts.breakers.admit(phone, None)) {
             None => None,
             Some(Gate::Forward(permit)) => Some(permit),
             Some(Gate::Reject(rejection)) => {

@@ -1,0 +1,88 @@
+//! What Meta says of the account: bans, restrictions, reviews. Each is dated, and comes once, twice or late, in any order.
+
+use super::super::event::{Account, AccountSays, Topic};
+use super::super::evidence::{About, Reason};
+use super::super::extent::Extent;
+use super::super::state::{Breaker, State};
+use super::super::{Applied, Context, Note};
+use super::Locks;
+
+impl Breaker {
+    pub(super) fn account_event(&mut self, account: Account, cx: &Context<'_>, out: &mut Applied) {
+        let Account { topic, dated, says } = account;
+        let known = self.account.get(topic);
+        if dated.is_some() && dated < known {
+            out.notes.push(Note::Stale);
+            return;
+        }
+        // Else it comes once more, or is another one of the same second, or bears no date.
+        let is_newest = dated > known;
+        if let Some(dated) = dated.filter(|_| is_newest) {
+            self.account.set(topic, dated);
+            if matches!(says, AccountSays::Reinstated(_)) {
+                self.account.set(Topic::Restrictions, dated);
+            }
+            out.changed = true;
+        }
+        let about = About::Unknown { key: None, dated };
+        match says {
+            AccountSays::Locked(reason) => self.account_locks(&about, reason, Extent::default(), cx, out),
+            AccountSays::Restricted(list, reason) => {
+                // A list lifts what it lacks, if it is newer than the one that had it.
+                let lifts = is_newest && self.relist(list.as_ref(), &reason, cx, out);
+                let is_empty = list.is_none();
+                if let Some(list) = list {
+                    self.account_locks(&about, reason, list, cx, out);
+                }
+                if is_empty || lifts {
+                    self.check_now(is_newest, cx, out);
+                }
+            }
+            AccountSays::Reinstated(reason) => {
+                self.relist(None, &reason, cx, out);
+                self.check_now(is_newest, cx, out);
+            }
+            AccountSays::Lifted => self.check_now(is_newest, cx, out),
+        }
+    }
+
+    /// One word of Meta's is enough, whatever `trip_after` asks of messages.
+    fn account_locks(
+        &mut self,
+        about: &About,
+        reason: Reason,
+        extent: Extent,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        let is_news = self.is_news(about, cx);
+        match &self.state {
+            State::Closed(_) if is_news => {
+                self.trip(reason, extent, None, cx, out);
+                self.diagnose(cx, out);
+            }
+            State::Open(_) if is_news => self.widen(&extent, reason, cx, out),
+            State::HalfOpen(half) if about.is_newer(half.entered, half.entered_at, cx.policy.skew) => {
+                self.reopen(Locks { reason, extent, only_trial: false }, cx, out);
+            }
+            _ => out.notes.push(Note::Stale),
+        }
+    }
+
+    /// Takes over a list of restrictions. Says whether it lacks something that was restricted, or dates it anew.
+    fn relist(
+        &mut self,
+        list: Option<&Extent>,
+        reason: &Reason,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) -> bool {
+        let State::Open(open) = &self.state else { return false };
+        let extent = open.lock.extent.relisted(list);
+        let lifts = extent != open.lock.extent;
+        if lifts {
+            self.extend(extent, reason.source, &reason.to_string(), cx, out);
+        }
+        lifts
+    }
+}

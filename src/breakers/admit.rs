@@ -1,0 +1,95 @@
+//! What the gate asks: may this send go out?
+
+use std::sync::Arc;
+
+use super::permit::Trial;
+use super::{Breakers, Gate, Permit, Quiet};
+use crate::breaker::{Admission, Generation, Rejection, Scope};
+use crate::graph::class::Class;
+use crate::graph::ids::PhoneNumberId;
+use crate::registry::{Admitted, Cell};
+use crate::telemetry::events::SendEvent;
+use crate::telemetry::labels::RejectReason;
+
+impl Breakers {
+    /// The ordinary path: a permit if the phone and its account are plainly closed. A local read without a lock, whatever the
+    /// number of phones.
+    pub fn admit_closed(&self, phone: PhoneNumberId) -> Option<Permit> {
+        let generation = self.0.registry.plainly_closed(phone, || self.0.phones.get(phone).waba)?;
+        Some(self.permit(phone, generation, None, SendEvent::Forward))
+    }
+
+    /// If there is no breaker, closed or not: this moment, for sends that are found in a request when it is on its way already.
+    pub fn quiet(&self) -> Option<Quiet> {
+        let admitted = self.0.hearing.moment();
+        self.0.registry.is_empty().then(|| Quiet { breakers: self.clone(), admitted })
+    }
+
+    /// Decides about one send of this class, as far as its body says one. It passes only if each breaker that stands for it lets it
+    /// pass, and is the trial of each that waits for one.
+    pub fn admit(&self, phone: PhoneNumberId, class: Option<Class>) -> Gate {
+        if let Some(permit) = self.admit_closed(phone) {
+            return Gate::Forward(permit);
+        }
+        let (inner, settings, now) = (&self.0, self.0.settings.load(), self.now());
+        let (generation, cells) = self.asked(phone);
+        let mut permit = self.permit(phone, generation, class, SendEvent::Forward);
+        // Before any trial is taken, all are looked at.
+        let holding = |(_, cell): &&(Scope, Arc<Cell>)| {
+            cell.read(|breaker| breaker.admit(class, now)) == Admission::Reject
+        };
+        let holder = cells.iter().find(holding).or_else(|| {
+            cells.iter().find(|(scope, cell)| match cell.admit(class, now, &settings.policy) {
+                Admitted::Forward => false,
+                Admitted::Trial(generation, lease) => {
+                    self.announce_due(*scope, cell, &settings.policy);
+                    permit.trials.push(Trial { scope: *scope, generation, lease });
+                    permit.counted = Some(SendEvent::Trial);
+                    false
+                }
+                // Somebody took it in between. What was taken for this send is given back.
+                Admitted::Reject => true,
+            })
+        });
+        let Some((scope, cell)) = holder else { return Gate::Forward(permit) };
+        if settings.observe {
+            permit.give_back();
+            cell.counts.would_reject();
+            inner.would_rejects.passed(phone, now);
+            permit.counted = Some(SendEvent::WouldReject);
+            return Gate::Forward(permit);
+        }
+        permit.give_back();
+        permit.counted = None;
+        cell.counts.rejected();
+        let rejection = cell.read(|breaker| Rejection::of(breaker, scope, now));
+        inner.telemetry.emit(SendEvent::Reject(RejectReason::of(rejection.code)));
+        Gate::Reject(Box::new(rejection))
+    }
+
+    /// The breakers that a send of this phone is to be asked of, without those that are plainly closed; and the generation of the
+    /// phone's own. An operator's order on the phone outranks whatever holds its account.
+    fn asked(&self, phone: PhoneNumberId) -> (Generation, Vec<(Scope, Arc<Cell>)>) {
+        let inner = &self.0;
+        let own = inner.registry.get(phone.into());
+        let (generation, is_ordered) = own.as_ref().map_or_else(Default::default, |cell| {
+            cell.read(|breaker| (breaker.generation(), breaker.order_at(self.now()).is_some()))
+        });
+        let waba = inner.phones.get(phone).waba.filter(|_| !is_ordered).map(Scope::from);
+        let waba = waba.and_then(|scope| Some((scope, inner.registry.get(scope)?)));
+        let cells = own.map(|cell| (phone.into(), cell)).into_iter().chain(waba);
+        (generation, cells.filter(|(_, cell)| cell.plainly_closed().is_none()).collect())
+    }
+
+    fn permit(
+        &self,
+        phone: PhoneNumberId,
+        generation: Generation,
+        class: Option<Class>,
+        event: SendEvent,
+    ) -> Permit {
+        let admitted = self.0.hearing.moment();
+        let breakers = self.clone();
+        Permit { breakers, phone, generation, class, trials: Vec::new(), admitted, counted: Some(event) }
+    }
+}

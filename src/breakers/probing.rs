@@ -1,0 +1,152 @@
+//! Probes: what is to be asked, and what an answer means to whom.
+
+use std::sync::PoisonError;
+
+use super::{Breakers, Settling};
+use crate::breaker::{Event, Generation, Lease, Scope};
+use crate::graph::health::{Entity, Health};
+use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::telemetry::events::ProbeEvent;
+use crate::telemetry::labels::ProbeOutcome;
+
+/// A probe to be made now, and answered with [`Breakers::probed`] before its lease is over.
+#[derive(Clone, Debug)]
+pub struct ProbeTicket {
+    /// Whom to ask about.
+    pub scope: Scope,
+    /// A phone's account, where it is known, with the generation of its breaker: tokens may be configured by account, and the answer
+    /// may say that it is the account that blocks.
+    pub waba: Option<(WabaId, Generation)>,
+    /// Of an account: its phones, some of them at most. Their tokens may ask about it.
+    pub phones: Vec<PhoneNumberId>,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a probe is for. It goes back with the outcome, which counts only while what it was made for still stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An open breaker, which waits for the outcome under this lease.
+    Recovery(Lease),
+    /// An operator asks about a breaker that is not open, at this generation.
+    Order(Generation),
+    /// Meta warns of an account that is not open, at this generation.
+    Warning(Generation),
+    /// A look at a phone that sends, at this generation, to find a block before the first failed send does.
+    Watch(Generation),
+    /// No health at all, but the phones of an account whose breaker has opened: [`Breakers::learn_numbers`].
+    Numbers,
+}
+
+/// The most phones of an account whose tokens are tried for it.
+const MOST_ASKING: usize = 100;
+
+impl Breakers {
+    /// Has a probe made.
+    pub(super) fn ask(&self, scope: Scope, purpose: Purpose) {
+        let inner = &self.0;
+        let (waba, phones) = match scope {
+            Scope::Phone(phone) => (inner.phones.get(phone).waba, Vec::new()),
+            Scope::Waba(waba) => (None, inner.phones.of(waba).into_iter().take(MOST_ASKING).collect()),
+        };
+        let waba = waba.map(|waba| {
+            let cell = inner.registry.get(waba.into());
+            (waba, cell.map_or_else(Generation::default, |cell| cell.read(|breaker| breaker.generation())))
+        });
+        // Without a receiver the program is stopping.
+        drop(inner.probes.send(ProbeTicket { scope, waba, phones, purpose }));
+    }
+
+    /// The outcome of a probe.
+    pub async fn probed(&self, ticket: &ProbeTicket, health: Health) {
+        let is_watch = matches!(ticket.purpose, Purpose::Watch(_));
+        if is_watch
+            && let Some(phone) = ticket.scope.phone()
+            && !self.0.watch.looked(phone, &health)
+        {
+            return;
+        }
+        self.0.telemetry.emit(ProbeEvent { scope: ticket.scope, outcome: ProbeOutcome::from(&health) });
+        if let Some(phone) = ticket.scope.phone() {
+            self.learn(phone, account_of(&health), false);
+        }
+        let of_account = self.account_blocks(ticket, &health);
+        match ticket.purpose {
+            Purpose::Recovery(lease) => {
+                self.apply_if_known(ticket.scope, Event::Probed { lease, health: health.clone() }).await;
+            }
+            Purpose::Order(generation) | Purpose::Warning(generation) | Purpose::Watch(generation) => {
+                let event = Event::Watched { generation, health: health.clone() };
+                match health {
+                    // It is the account's, and said there.
+                    Health::Blocked(_) if of_account.is_some() && !phone_blocks(&health) => {}
+                    // Only this can be news to a breaker that was never open.
+                    Health::Blocked(_) => self.apply(ticket.scope, event).await,
+                    Health::Clear(_) | Health::Unknown(_) => self.apply_if_known(ticket.scope, event).await,
+                }
+            }
+            Purpose::Numbers => {}
+        }
+        if let Some(settling) = of_account {
+            settling.await;
+        }
+        if is_watch {
+            // Whoever waits has asked for a probe of their own.
+            return;
+        }
+        let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        for (_, waiter) in waiting.extract_if(.., |(scope, _)| *scope == ticket.scope) {
+            // Whoever waited may have given up.
+            drop(waiter.send(health.clone()));
+        }
+    }
+
+    /// A phone's probe has found that its account, business or app blocks: that holds for all phones of the account.
+    fn account_blocks(&self, ticket: &ProbeTicket, health: &Health) -> Option<Settling> {
+        let phone = ticket.scope.phone()?;
+        let Health::Blocked(entities) = health else { return None };
+        let blocking: Vec<Entity> =
+            entities.iter().filter(|entity| entity.blocks && entity.kind != PHONE).cloned().collect();
+        let waba = self.0.phones.get(phone).waba.filter(|_| !blocking.is_empty())?;
+        // Of an account that was not known when it was asked about nothing was decided before, or it is asked about again.
+        let generation = ticket.waba.filter(|(known, _)| *known == waba).map(|(_, generation)| generation);
+        let generation = generation.unwrap_or_default();
+        if self.0.registry.closed(waba.into()).is_none() {
+            return Some(Settling::default());
+        }
+        let event = Event::Watched { generation, health: Health::Blocked(blocking) };
+        Some(self.apply(waba.into(), event))
+    }
+
+    /// A token for this node was seen: if its breaker waits for one, or its account's does, it is probed now.
+    pub fn token_learned(&self, node: PhoneNumberId) {
+        let inner = &self.0;
+        if inner.registry.is_empty() {
+            return;
+        }
+        // The node may be an account's: ids say nothing of what they are.
+        let account = WabaId::parse(node.as_str()).ok();
+        let scopes =
+            [Some(node.into()), inner.phones.get(node).waba.map(Scope::from), account.map(Scope::from)];
+        for scope in scopes.into_iter().flatten() {
+            let Some(cell) = inner.registry.get(scope) else { continue };
+            if cell.read(|breaker| breaker.lock().is_some_and(|lock| lock.no_token.is_some())) {
+                drop(self.apply_if_known(scope, Event::CheckNow { asked: false }));
+            }
+        }
+    }
+}
+
+const PHONE: &str = "PHONE_NUMBER";
+
+fn phone_blocks(health: &Health) -> bool {
+    let Health::Blocked(entities) = health else { return false };
+    entities.iter().any(|entity| entity.blocks && entity.kind == PHONE)
+}
+
+/// The account that a health answer names.
+fn account_of(health: &Health) -> Option<WabaId> {
+    let (Health::Clear(entities) | Health::Blocked(entities)) = health else { return None };
+    let account = entities.iter().find(|entity| entity.kind == "WABA")?;
+    WabaId::parse(account.id.as_deref()?).ok()
+}
