@@ -22,12 +22,11 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(60);
 const MISLEADING_STATUSES: [u16; 8] = [401, 407, 408, 417, 421, 425, 426, 429];
 
 /// The keys of features that this version does not have, each with the only value that it takes, as TOML.
-pub(super) const NOT_YET: [(&str, &str); 5] = [
+pub(super) const NOT_YET: [(&str, &str); 4] = [
     ("webhook.source", "[]"),
     ("breaker.spread", "\"phone\""),
     ("store.url", "\"\""),
     ("notify.webhooks", "[]"),
-    ("rule", "[]"),
 ];
 
 /// One of a few words.
