@@ -20,6 +20,7 @@ impl Default for Config {
         let graph = Url::parse("https://graph.facebook.com").expect("a URL");
         Self {
             mode: Mode::Enforce,
+            rules: Vec::new(),
             proxy: Proxy {
                 listen: loopback(8080),
                 tls: None,

@@ -7,6 +7,7 @@ use std::path::Path;
 use toml::Table;
 use url::{Host, Url};
 
+use super::code_rules;
 use super::problem::Problem;
 use super::read::{Given, Reader};
 use super::rules::{self, any_duration, count, one_of, some_duration, yes_or_no};
@@ -67,6 +68,7 @@ fn read(r: &mut Reader) -> Config {
     let d = Config::default();
     let config = Config {
         mode: r.value("mode", d.mode, one_of(&[("enforce", Mode::Enforce), ("observe", Mode::Observe)])),
+        rules: code_rules::read(r),
         proxy: Proxy {
             listen: r.value("proxy.listen", d.proxy.listen, rules::address),
             tls: tls(r),

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use url::Url;
 
+mod code_rules;
 mod defaults;
 pub mod duration;
 mod load;
@@ -25,6 +26,7 @@ mod secret;
 mod secrets;
 mod watch;
 
+pub use code_rules::{Clears, Rule, RuleExtent, RuleScope};
 pub use load::environment;
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
@@ -35,6 +37,8 @@ pub use watch::{Cause, Watcher};
 pub struct Config {
     /// Whether open breakers reject.
     pub mode: Mode,
+    /// `[[rule]]`: what else than a lock opens breakers; at most 64, each for another code.
+    pub rules: Vec<Rule>,
     /// The send path's listener.
     pub proxy: Proxy,
     /// Graph.
@@ -300,6 +304,12 @@ mod tests {
         let old = Config::default();
         let mut new = old.clone();
         new.mode = Mode::Observe;
+        new.rules = vec![Rule {
+            code: 131_048,
+            scope: RuleScope::Phone,
+            extent: RuleExtent::All,
+            clears: Clears::Probe,
+        }];
         new.webhook.path = "/elsewhere".to_owned();
         new.breaker.min_open = Duration::from_secs(1);
         assert_eq!(old.needs_restart_for(&new), Vec::<&str>::new());

@@ -35,6 +35,11 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 impl Given {
+    /// A value inside of one that was given, as it would stand in the file.
+    pub(super) fn in_file(value: Value) -> Self {
+        Self { at: String::new(), value, from_env: false }
+    }
+
     /// A string.
     pub(super) fn text(&self) -> Result<&str, String> {
         self.value.as_str().ok_or_else(|| "must be a string in quotes".to_owned())
@@ -70,7 +75,7 @@ impl Given {
     }
 
     /// The value as it was written; `None` if it may hold a password or a query.
-    fn shown(&self) -> Option<String> {
+    pub(super) fn shown(&self) -> Option<String> {
         let shown = self.value.as_str().map_or_else(|| self.value.to_string(), |text| format!("{text:?}"));
         (!shown.contains(['@', '?'])).then_some(shown)
     }

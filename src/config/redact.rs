@@ -3,7 +3,9 @@
 use toml::{Table, Value};
 use url::Url;
 
-use super::{Config, HttpVersion, LogFormat, Mode, NoWebhooks, Secret, Spread, StoreKind, duration, rules};
+use super::{
+    Config, HttpVersion, LogFormat, Mode, NoWebhooks, Rule, Secret, Spread, StoreKind, duration, rules,
+};
 
 /// What stands for a secret that is set.
 const HIDDEN: &str = "***";
@@ -69,8 +71,9 @@ impl Config {
         let relay_to = webhook.relay_to.as_ref().map(url).unwrap_or_default();
         let ca_file = upstream.ca_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
         let app_secrets = webhook.app_secrets.iter().map(|_| HIDDEN.into()).collect();
+        let rules = self.rules.iter().map(Rule::shown).collect();
         let mut sections = vec![
-            ("", vec![("mode", mode.into())]),
+            ("", vec![("mode", mode.into()), ("rule", Value::Array(rules))]),
             (
                 "proxy",
                 vec![

@@ -35,22 +35,31 @@ impl<'h> Writing<'h> {
 
 /// The last field of this name in a form, as it counts for Meta. `None` also if the form is not whole, or it is no form.
 pub(super) fn last_field<'b>(form: Writing<'_>, body: &'b [u8], name: &str) -> Option<Cow<'b, [u8]>> {
+    let mut last = None;
+    each(form, body, |field, value| {
+        if field == name.as_bytes() {
+            last = Some(value);
+        }
+    })?;
+    last
+}
+
+/// The fields of a form, as they come: each goes to `take` with its name and its value. `None`: the form is not whole, or it is no
+/// form.
+pub(super) fn each<'b>(
+    form: Writing<'_>,
+    body: &'b [u8],
+    mut take: impl FnMut(&[u8], Cow<'b, [u8]>),
+) -> Option<()> {
+    let part = |at: Range<usize>| body.get(at).unwrap_or_default();
     match form {
-        Writing::Form => {
-            let (_, value) = pairs(body).filter(|(key, _)| **key == *name.as_bytes()).last()?;
-            body.get(value).map(percent_decoded)
-        }
+        Writing::Form => pairs(body).for_each(|(name, at)| take(&name, percent_decoded(part(at)))),
         Writing::Multipart(boundary) => {
-            let mut last = None;
-            fields(boundary, body, |field, content| {
-                if field == name {
-                    last = body.get(content);
-                }
-            })?;
-            last.map(Cow::Borrowed)
+            fields(boundary, body, |name, at| take(name.as_bytes(), Cow::Borrowed(part(at))))?;
         }
-        Writing::Other => None,
+        Writing::Other => return None,
     }
+    Some(())
 }
 
 /// The pairs of a urlencoded form: each name decoded, and where its value stands, still encoded.

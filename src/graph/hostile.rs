@@ -3,7 +3,9 @@
 use http::Method;
 use proptest::prelude::*;
 
-use super::{answer, health, pin, route, webhook};
+use super::country::Country;
+use super::route::Endpoint;
+use super::{answer, health, message, pin, route, webhook};
 
 /// An answer that says that the account is locked.
 pub(super) const LOCKED: &str = r##"{"error":{"message":"(#131031) Business Account locked","type":"OAuthException","code":131031,"error_data":{"messaging_product":"whatsapp","details":"Business account has been locked."},"fbtrace_id":"Az8or2yhqkZfEZ-_4Qn_Bam"}}"##;
@@ -50,10 +52,12 @@ fn read_it_all(bytes: &[u8]) {
     ] {
         let _ = route::is_read_receipt(content_type, bytes);
         let _ = pin::read(content_type, None, bytes);
+        let _ = message::outline(Endpoint::Messages, content_type, bytes);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = route::route(&Method::POST, text);
         let _ = route::version(text);
+        let _ = Country::of_recipient(text);
         let _ = route::is_read_receipt(Some(text), MULTIPART.as_bytes());
         let _ = pin::read(Some(text), Some(text), MULTIPART.as_bytes());
     }

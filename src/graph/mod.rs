@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod batch;
 pub mod class;
+pub mod country;
 pub mod error;
 mod form;
 pub mod health;
@@ -10,6 +11,7 @@ pub mod health;
 mod hostile;
 pub mod ids;
 mod lenient;
+pub mod message;
 pub mod pin;
 mod receipt;
 mod recipient;

@@ -8,14 +8,20 @@ use serde::de::{IgnoredAny, MapAccess};
 use super::super::form::{Writing, last_field};
 use super::super::ids::PhoneNumberId;
 use super::super::lenient::{self, Object, Value};
+use super::super::message::{self, Outline};
 use super::super::receipt::is_read_receipt;
 use super::super::route::{self, Endpoint, Route, percent_decoded};
+
+/// How a body and a query are written unless a header says otherwise.
+const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 
 /// An operation, as far as it matters here. Holds secrets, so it prints nothing.
 #[derive(Default)]
 pub struct Operation {
     /// Whose message it sends, and on which edge, if it is a send.
     pub send: Option<(PhoneNumberId, Endpoint)>,
+    /// What that message is, if it is a send.
+    pub outline: Outline,
     /// The version that its path names.
     pub version: Option<String>,
     /// Its own `access_token`, if it has one: as a field, in its query or in its body.
@@ -89,6 +95,7 @@ impl Fields<'_> {
             Ok(Route::Send { phone, endpoint }) => Some((phone, endpoint)),
             _ => None,
         };
+        let outline = send.map(|(_, endpoint)| outline(endpoint, query, body)).unwrap_or_default();
         let mut needs: Vec<String> = self.depends_on.into_iter().map(Cow::into_owned).collect();
         for text in [url, body] {
             references(text.as_bytes(), &mut needs);
@@ -99,6 +106,7 @@ impl Fields<'_> {
         }
         Operation {
             send,
+            outline,
             version: route::version(path).map(str::to_owned),
             access_token: self.access_token.map(Cow::into_owned).or_else(|| parameter("access_token")),
             appsecret_proof: parameter("appsecret_proof"),
@@ -129,13 +137,24 @@ fn path_and_query(url: &str) -> (&str, &str) {
 /// A body that looks like JSON is a form unless a header says otherwise, and could be a receipt to a careless reader and a
 /// message to Meta. That takes an `&`, which no receipt has: so it is read as JSON only without one.
 fn is_receipt(query: &str, body: &str) -> bool {
-    const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
     if body.is_empty() {
         is_read_receipt(FORM, query.as_bytes())
     } else if body.trim_start().starts_with('{') {
         !body.contains('&') && is_read_receipt(None, body.as_bytes())
     } else {
         is_read_receipt(FORM, body.as_bytes())
+    }
+}
+
+/// What an operation's message is, read as [`is_receipt`] reads it. A body that could be JSON or a form says nothing.
+fn outline(endpoint: Endpoint, query: &str, body: &str) -> Outline {
+    if body.is_empty() {
+        message::outline(endpoint, FORM, query.as_bytes())
+    } else if body.trim_start().starts_with('{') {
+        let clear = if body.contains('&') { "" } else { body };
+        message::outline(endpoint, None, clear.as_bytes())
+    } else {
+        message::outline(endpoint, FORM, body.as_bytes())
     }
 }
 
@@ -241,6 +260,39 @@ mod tests {
             ("messages", "null"),
         ] {
             assert!(sends(&with(url, body)), "{url} {body}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_outlined() {
+        use crate::graph::class::Class::{BusinessInitiated, CustomerInitiated};
+        for (url, body, class, country) in [
+            (
+                "messages",
+                r#""to=16505551234&type=template&template=%7B%7D""#,
+                Some(BusinessInitiated),
+                Some("US"),
+            ),
+            ("messages", r#""to=%2B5511987654321&text=%7B%7D""#, Some(CustomerInitiated), Some("BR")),
+            (
+                "messages",
+                r#""{\"to\":\"16505551234\",\"type\":\"text\"}""#,
+                Some(CustomerInitiated),
+                Some("US"),
+            ),
+            ("messages", r#"{"recipient":"US.1","type":"template"}"#, Some(BusinessInitiated), Some("US")),
+            ("messages?to=16505551234&type=text", "null", Some(CustomerInitiated), Some("US")),
+            ("messages", r#""{\"type\":\"text\",\"x\":\"&type=template\"}""#, None, None),
+            ("messages", r#""to={result=a:$.to}&type=template""#, Some(BusinessInitiated), None),
+            ("messages", "null", None, None),
+            ("marketing_messages", r#""to=16505551234""#, Some(BusinessInitiated), Some("US")),
+            ("messages_encrypted", r#""to=16505551234&type=text""#, None, None),
+            ("media", r#""to=16505551234&type=template""#, None, None),
+        ] {
+            let text = format!(r#"{{"method":"POST","relative_url":"{{id}}/{url}","body":{body}}}"#);
+            let outline = operation(&text).outline;
+            let named = outline.country.map(|country| country.to_string());
+            assert_eq!((outline.class, named.as_deref()), (class, country), "{url} {body}");
         }
     }
 
