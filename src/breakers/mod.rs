@@ -7,6 +7,7 @@
 mod hear;
 mod incidents;
 mod journal;
+mod learn;
 mod list;
 mod orders;
 mod overtaking;

@@ -10,6 +10,7 @@ pub mod health;
 mod hostile;
 pub mod ids;
 mod lenient;
+pub mod numbers;
 pub mod pin;
 mod receipt;
 mod recipient;
