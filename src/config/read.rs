@@ -35,6 +35,11 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 impl Given {
+    /// A value in a list's element. What a list in a variable holds is TOML, too.
+    pub(super) const fn in_list(at: String, value: Value) -> Self {
+        Self { at, value, from_env: false }
+    }
+
     /// A string.
     pub(super) fn text(&self) -> Result<&str, String> {
         self.value.as_str().ok_or_else(|| "must be a string in quotes".to_owned())
@@ -104,10 +109,18 @@ impl Reader {
         convert: impl FnOnce(&Given) -> Result<T, String>,
     ) -> T {
         let Some(given) = self.given(path) else { return default };
-        convert(&given).unwrap_or_else(|rule| {
-            self.refuse(path, Problem::new(given.at.clone(), given.shown(), rule));
-            default
-        })
+        self.converted(path, &given, convert).unwrap_or(default)
+    }
+
+    /// A value that was given for `path` or within it, converted; `None` if it is refused, which is remembered.
+    pub(super) fn converted<T>(
+        &mut self,
+        path: &'static str,
+        given: &Given,
+        convert: impl FnOnce(&Given) -> Result<T, String>,
+    ) -> Option<T> {
+        let refused = |rule| self.refuse(path, Problem::new(given.at.clone(), given.shown(), rule));
+        convert(given).map_err(refused).ok()
     }
 
     /// Remembers a mistake in `path`.

@@ -22,13 +22,8 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(60);
 const MISLEADING_STATUSES: [u16; 8] = [401, 407, 408, 417, 421, 425, 426, 429];
 
 /// The keys of features that this version does not have, each with the only value that it takes, as TOML.
-pub(super) const NOT_YET: [(&str, &str); 5] = [
-    ("webhook.source", "[]"),
-    ("breaker.spread", "\"phone\""),
-    ("store.url", "\"\""),
-    ("notify.webhooks", "[]"),
-    ("rule", "[]"),
-];
+pub(super) const NOT_YET: [(&str, &str); 4] =
+    [("breaker.spread", "\"phone\""), ("store.url", "\"\""), ("notify.webhooks", "[]"), ("rule", "[]")];
 
 /// One of a few words.
 pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Given) -> Result<T, String> {
