@@ -36,7 +36,7 @@ use crate::store::{Store, StoreError};
 use crate::telemetry::events::{StoreEvent, WebhookEvent};
 use crate::telemetry::{Scrape, Telemetry};
 use crate::upstream::{HttpVersion, SetupError, Upstream, UpstreamOptions};
-use crate::webhook::{Relay, WebhookService, WebhookSettings};
+use crate::webhook::{Relay, Source, WebhookService, WebhookSettings};
 
 /// Why sendfuse did not start. One line each, for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -459,6 +459,7 @@ fn settings(config: &Config) -> Settings {
         },
         spread: config.breaker.spread == config::Spread::Waba,
         commit_timeout: config.store.commit_timeout,
+        // Statuses come from Meta itself only: who has but forwarders hears of accounts, and expects no status.
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
         pin_attempts: Attempts::new(config.pin_guard.max_attempts),
         watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
@@ -484,6 +485,16 @@ fn webhook_settings(config: &Config) -> WebhookSettings {
         app_secrets: webhook.app_secrets.iter().map(|secret| SecretString::from(secret.expose())).collect(),
         verify_token: webhook.verify_token.as_ref().map(|token| SecretString::from(token.expose())),
         relay_to: webhook.relay_to.clone(),
+        sources: webhook.sources.iter().map(source).collect(),
+    }
+}
+
+fn source(source: &config::WebhookSource) -> Source {
+    Source {
+        name: source.name.clone(),
+        path: source.path.clone(),
+        header: source.header.clone(),
+        secret: SecretString::from(source.secret.expose()),
     }
 }
 

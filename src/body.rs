@@ -51,23 +51,9 @@ impl RequestBody {
         let (copying, copied) = Copying::new(most);
         self.copying = Some(Box::new(copying));
         if self.is_end_stream() {
-            self.copied_until_here(None);
+            Copying::copy(&mut self.copying, None, true);
         }
         (self, copied)
-    }
-
-    /// Copies a frame; at the end of the body, or of the copy, gives the copy up to whoever waits for it.
-    fn copied_until_here(&mut self, frame: Option<&Frame<Bytes>>) {
-        let Some(copying) = &mut self.copying else { return };
-        let long = match frame.and_then(Frame::data_ref) {
-            Some(data) => !copying.take(data),
-            None => false,
-        };
-        if (long || frame.is_none() || self.is_end_stream())
-            && let Some(copying) = self.copying.take()
-        {
-            copying.finish(long);
-        }
     }
 
     /// Notes in `progress` whenever the connection takes a frame.
@@ -113,9 +99,10 @@ impl Body for RequestBody {
         if let Some(progress) = &self.progress {
             progress.note();
         }
+        let ended = self.copying.is_some() && (frame.is_none() || self.is_end_stream());
         match &frame {
-            Some(Ok(frame)) => self.copied_until_here(Some(frame)),
-            None => self.copied_until_here(None),
+            Some(Ok(frame)) => Copying::copy(&mut self.copying, Some(frame), ended),
+            None => Copying::copy(&mut self.copying, None, ended),
             Some(Err(_)) => self.copying = None,
         }
         Poll::Ready(frame)
@@ -205,6 +192,7 @@ enum Answer {
     Full(Bytes),
     Collected { data: Bytes, trailers: Option<Box<HeaderMap>> },
     Resumed { first: VecDeque<Frame<Bytes>>, rest: Box<ResponseBody> },
+    Copied { copying: Option<Box<Copying>>, body: Box<ResponseBody> },
 }
 
 struct Streaming {
@@ -231,6 +219,22 @@ impl ResponseBody {
     /// A forwarded answer that was read in part: what was read, then the rest as it comes.
     pub fn resumed(first: VecDeque<Frame<Bytes>>, rest: Self) -> Self {
         Self(Answer::Resumed { first, rest: Box::new(rest) })
+    }
+
+    /// The same, and a copy of it: at most so many bytes, kept as they pass.
+    pub fn copied(self, most: usize) -> (Self, Copied) {
+        let (copying, copied) = Copying::new(most);
+        let mut copying = Some(Box::new(copying));
+        if self.has_ended() {
+            Copying::copy(&mut copying, None, true);
+        }
+        (Self(Answer::Copied { copying, body: Box::new(self) }), copied)
+    }
+
+    /// Whether all of it has passed. Over HTTP/2 its end may come after its last byte, and whoever knows the length does not wait
+    /// for that.
+    fn has_ended(&self) -> bool {
+        self.is_end_stream() || self.size_hint().exact() == Some(0)
     }
 
     /// Upstream's own, as it comes. `timer` is any timer, set anew here.
@@ -280,6 +284,15 @@ impl Body for ResponseBody {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
                 None => Pin::new(&mut **rest).poll_frame(cx),
             },
+            Answer::Copied { copying, body } => {
+                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
+                match &frame {
+                    Some(Ok(frame)) => Copying::copy(copying, Some(frame), body.has_ended()),
+                    None => Copying::copy(copying, None, true),
+                    Some(Err(_)) => *copying = None,
+                }
+                Poll::Ready(frame)
+            }
             Answer::Collected { trailers, .. } => {
                 Poll::Ready(trailers.take().map(|trailers| Ok(Frame::trailers(*trailers))))
             }
@@ -292,6 +305,7 @@ impl Body for ResponseBody {
             Answer::Full(data) => data.is_empty(),
             Answer::Collected { data, trailers } => data.is_empty() && trailers.is_none(),
             Answer::Resumed { first, rest } => first.is_empty() && rest.is_end_stream(),
+            Answer::Copied { body, .. } => body.is_end_stream(),
         }
     }
 
@@ -299,6 +313,7 @@ impl Body for ResponseBody {
         match &self.0 {
             Answer::Streaming(streaming) => streaming.incoming.size_hint(),
             Answer::Full(data) => SizeHint::with_exact(data.len() as u64),
+            Answer::Copied { body, .. } => body.size_hint(),
             // The header fields announce what upstream announced.
             Answer::Collected { .. } | Answer::Resumed { .. } => SizeHint::new(),
         }
@@ -360,5 +375,35 @@ mod tests {
         assert_eq!(collected.trailers(), Some(&trailers()));
         assert_eq!(collected.to_bytes(), "abc");
         assert!(ResponseBody::collected(Bytes::new(), None).is_end_stream());
+    }
+
+    #[tokio::test]
+    async fn a_copy_of_an_answer_is_there_when_it_has_passed() {
+        let frames = |rest| {
+            let first = [Frame::data("ab".into()), Frame::data("c".into())];
+            ResponseBody::resumed(VecDeque::from(first), rest)
+        };
+        let (body, copied) = frames(ResponseBody::collected("d".into(), Some(trailers()))).copied(4);
+        let passed = body.collect().await.unwrap();
+        assert_eq!(passed.trailers(), Some(&trailers()));
+        assert_eq!(passed.to_bytes(), "abcd");
+        assert!(matches!(copied.end().await, Some(Passed::Whole(data)) if data == "abcd"));
+
+        let (body, copied) = frames(ResponseBody::full("de")).copied(4);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde", "longer than the copy");
+        assert!(matches!(copied.end().await, Some(Passed::Long)));
+
+        let (mut body, copied) = frames(ResponseBody::full("d")).copied(4);
+        body.frame().await.unwrap().unwrap();
+        drop(body);
+        assert!(copied.end().await.is_none(), "cut");
+
+        // Who knows the length does not ask for the end.
+        let (mut body, copied) = ResponseBody::full("abc").copied(4);
+        assert_eq!(body.size_hint().exact(), Some(3));
+        body.frame().await.unwrap().unwrap();
+        assert!(matches!(copied.now(), Some(Passed::Whole(data)) if data == "abc"));
+        let (_, copied) = ResponseBody::full("").copied(4);
+        assert!(matches!(copied.now(), Some(Passed::Whole(data)) if data.is_empty()));
     }
 }

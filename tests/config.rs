@@ -468,8 +468,24 @@ fn a_bad_value_is_refused_without_it_where_it_may_tell_a_secret() {
             "store.url: not supported by this version, which knows only \"\"".into(),
         ),
         (
-            "[[webhook.source]]\nname = \"x\"\nsecret = \"EAAGhushhushhush\"",
-            "webhook.source: not supported by this version, which knows only []".into(),
+            "[webhook.source]\nsecret = \"EAAGhushhushhush\"",
+            "webhook.source: must be a list of tables, each as [[webhook.source]]".into(),
+        ),
+        (
+            "[webhook]\nsource = [\"EAAGhushhushhush\"]",
+            "webhook.source: must be a list of tables, each as [[webhook.source]]".into(),
+        ),
+        (
+            "[[webhook.source]]\nname = \"x\"\npath = \"/x\"\nheader = \"x\"\nsecret = \" EAAGhushhushhush\"",
+            "webhook.source[0].secret: must be one line without spaces around it".into(),
+        ),
+        (
+            "[[webhook.source]]\nname = \"x\"\npath = \"/x\"\nheader = \"x\"\nsecret = [\"EAAGhushhushhush\"]",
+            "webhook.source[0].secret: must be a string in quotes".into(),
+        ),
+        (
+            "[[webhook.source]]\nname = \"x\"\npath = \"/x\"\nheader = \"x\"\nsecret = \"EAAGhushhushhush\"\nsecret_file = \"f\"",
+            "webhook.source[0].secret: is given as webhook.source[0].secret_file too: use one of them".into(),
         ),
     ] {
         let found = mistakes(text, &[("EMPTY", "")]);
@@ -655,6 +671,73 @@ fn a_bad_rule_is_refused_with_path_value_and_rule() {
     assert_eq!(
         mistakes("", &[("SENDFUSE__RULE", "[{ code = 368, scope = 'phone', clears = 'probe' }]")]),
         [format!("SENDFUSE__RULE[0].code = 368: {lock}")]
+    );
+}
+
+#[test]
+fn forwarders_have_a_name_a_path_a_header_and_a_secret() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("secret");
+    fs::write(&file, format!("{MARK}\n")).unwrap();
+    let dualhook = "name = \"dualhook\"\npath = \"/webhook/dualhook\"\nheader = \"X-Dualhook-Signature\"";
+    let other = "name = \"b\"\npath = \"/b\"\nheader = \"x-hub-signature-256\"";
+    let text = format!(
+        "[[webhook.source]]\n{dualhook}\nsecret = \"{MARK}\"\n[[webhook.source]]\n{other}\nsecret_file = {file:?}"
+    );
+    let list = |text: &str| format!("{{ {} }}", text.replace('\n', ", "));
+    let variable = format!(
+        "[{}, {}]",
+        list(&format!("{dualhook}\nsecret = \"{MARK}\"")),
+        list(&format!("{other}\nsecret_file = {file:?}"))
+    );
+    for config in [load(&text, &[]).unwrap(), load("", &[("SENDFUSE__WEBHOOK__SOURCE", &variable)]).unwrap()]
+    {
+        let [first, second] = &config.webhook.sources[..] else { panic!("two sources") };
+        assert_eq!((&*first.name, &*first.path), ("dualhook", "/webhook/dualhook"));
+        assert_eq!((first.header.as_str(), first.secret.expose()), ("x-dualhook-signature", MARK));
+        assert_eq!((&*second.name, second.secret.expose()), ("b", MARK));
+        let shown = config.to_toml_redacted();
+        assert!(!format!("{config:?}{shown}{}", config.to_json_redacted()).contains(MARK), "{shown}");
+        let again = load(&shown, &[]).unwrap();
+        assert_eq!(again.webhook.sources[0].path, first.path);
+        assert_eq!(again.to_toml_redacted(), shown);
+    }
+    assert_eq!(
+        mistakes(
+            "[[webhook.source]]\nname = \"\"\npath = \"x\"\nhaeder = \"X\"\nsecret_file = \"/no/such\"",
+            &[]
+        ),
+        [
+            "webhook.source[0].haeder: there is no such key; did you mean header?",
+            "webhook.source[0].header: is missing",
+            "webhook.source[0].name = \"\": must be 1 to 64 letters, digits and -_.",
+            "webhook.source[0].path = \"x\": must begin with / and go on with letters, digits and -._~/",
+            "webhook.source[0].secret_file: cannot be read: No such file or directory (os error 2)",
+        ]
+    );
+    let none = "webhook.source[0].secret: is missing: anyone could post";
+    assert_eq!(mistakes(&format!("[[webhook.source]]\n{dualhook}"), &[]), [none]);
+    assert_eq!(mistakes(&format!("[[webhook.source]]\n{dualhook}\nsecret = \"\""), &[]), [none]);
+    assert_eq!(
+        mistakes(&format!("[[webhook.source]]\n{}\nsecret = \"s\"", other.replace("x-hub", "x hub")), &[]),
+        [
+            "webhook.source[0].header = \"x hub-signature-256\": must be the name of a header, as in \"X-Signature\""
+        ]
+    );
+    let twice = format!("[[webhook.source]]\n{other}\nsecret = \"s\"\n").repeat(2);
+    assert_eq!(
+        mistakes(&format!("webhook.path = \"/b\"\n{}", twice.replacen("/b", "/c", 1)), &[]),
+        [
+            "webhook.source[1].name = \"b\": is another source's",
+            "webhook.source[1].path = \"/b\": is webhook.path: each needs a path of its own",
+        ]
+    );
+    assert_eq!(
+        mistakes(&twice, &[]),
+        [
+            "webhook.source[1].name = \"b\": is another source's",
+            "webhook.source[1].path = \"/b\": is another source's: each needs a path of its own",
+        ]
     );
 }
 

@@ -12,6 +12,7 @@ mod admin;
 mod config;
 mod demo;
 mod deploy;
+mod numbers;
 mod process;
 mod scenes;
 mod server;

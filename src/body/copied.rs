@@ -1,9 +1,10 @@
-//! A copy of a request body, kept as it passes: for looking into what is on its way already.
+//! A copy of a body, kept as it passes: for looking into what is on its way already.
 
 use bytes::{Bytes, BytesMut};
+use http_body::Frame;
 use tokio::sync::oneshot;
 
-/// A copy of a request body in the making.
+/// A copy of a body in the making.
 pub(super) struct Copying {
     /// Nearly every body is one frame, and is not copied.
     first: Bytes,
@@ -19,8 +20,22 @@ impl Copying {
         (Self { first: Bytes::new(), more: BytesMut::new(), most, done }, Copied(copied))
     }
 
+    /// Copies a frame; at the end of the body (then there may be no frame), or of the copy, gives the copy up to whoever waits for it.
+    pub(super) fn copy(copying: &mut Option<Box<Self>>, frame: Option<&Frame<Bytes>>, ended: bool) {
+        let Some(this) = copying else { return };
+        let long = match frame.and_then(Frame::data_ref) {
+            Some(data) => !this.take(data),
+            None => false,
+        };
+        if (long || ended)
+            && let Some(this) = copying.take()
+        {
+            this.finish(long);
+        }
+    }
+
     /// Says whether there was room.
-    pub(super) fn take(&mut self, data: &Bytes) -> bool {
+    fn take(&mut self, data: &Bytes) -> bool {
         if self.first.len() + self.more.len() + data.len() > self.most {
             return false;
         }
@@ -32,7 +47,7 @@ impl Copying {
         true
     }
 
-    pub(super) fn finish(self, long: bool) {
+    fn finish(self, long: bool) {
         let passed = match long {
             true => Passed::Long,
             false if self.more.is_empty() => Passed::Whole(self.first),
@@ -43,10 +58,10 @@ impl Copying {
     }
 }
 
-/// The copy of a request body; see [`RequestBody::copied`].
+/// The copy of a body; see [`RequestBody::copied`](super::RequestBody::copied) and [`ResponseBody::copied`](super::ResponseBody::copied).
 pub struct Copied(oneshot::Receiver<Passed>);
 
-/// A request body that has gone to upstream.
+/// A body that has passed.
 pub enum Passed {
     /// All of it.
     Whole(Bytes),
@@ -58,6 +73,11 @@ impl Copied {
     /// The copy, if the body has passed by now.
     pub fn now(mut self) -> Option<Passed> {
         self.0.try_recv().ok()
+    }
+
+    /// The copy, once the body has passed. `None`: it broke off, or whoever read it went away.
+    pub async fn end(self) -> Option<Passed> {
+        self.0.await.ok()
     }
 }
 

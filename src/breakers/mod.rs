@@ -9,6 +9,7 @@ mod admit;
 mod hear;
 mod incidents;
 mod journal;
+mod learn;
 mod list;
 mod orders;
 mod overtaking;

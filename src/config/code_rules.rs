@@ -210,12 +210,13 @@ impl Entry<'_> {
             self.problems.push(Problem::new(format!("{}.{key}", self.at), None, "must be given"));
             return None;
         };
-        convert(&Given::in_file(value.clone())).map_err(|rule| self.refuse(key, rule)).ok()
+        convert(&Given::in_list(String::new(), value.clone())).map_err(|rule| self.refuse(key, rule)).ok()
     }
 
     /// Remembers a mistake in a key.
     fn refuse(&mut self, key: &str, rule: impl Into<String>) {
-        let value = self.table.get(key).and_then(|value| Given::in_file(value.clone()).shown());
+        let value =
+            self.table.get(key).and_then(|value| Given::in_list(String::new(), value.clone()).shown());
         self.problems.push(Problem::new(format!("{}.{key}", self.at), value, rule));
     }
 

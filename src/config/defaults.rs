@@ -41,6 +41,7 @@ impl Default for Config {
                 app_secrets: Vec::new(),
                 verify_token: None,
                 relay_to: None,
+                sources: Vec::new(),
                 deaf_after: seconds(600),
             },
             admin: Admin { listen: loopback(8082), token: None, read_token: None },

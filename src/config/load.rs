@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::read::{Given, Reader};
 use super::rules::{self, any_duration, count, one_of, some_duration, yes_or_no};
 use super::secrets::{self, Charset};
+use super::sources;
 use super::{
     Admin, Breaker, Config, HttpVersion, Log, LogFormat, Metrics, Mode, NoWebhooks, PinGuard, Probe,
     Problems, Proxy, Spread, Store, StoreKind, Tls, Upstream, Webhook,
@@ -93,6 +94,7 @@ fn read(r: &mut Reader) -> Config {
             app_secrets: secrets::several(r, "webhook.app_secrets", "webhook.app_secrets_file"),
             verify_token: secrets::one(r, "webhook.verify_token", "webhook.verify_token_file", Charset::Line),
             relay_to: r.value("webhook.relay_to", None, rules::relay_url),
+            sources: sources::sources(r),
             deaf_after: r.value("webhook.deaf_after", d.webhook.deaf_after, some_duration),
         },
         admin: Admin {
@@ -230,6 +232,7 @@ fn judge(r: &mut Reader, c: &Config) {
         );
     }
     judge_admin(r, &c.admin);
+    sources::judge(r, &c.webhook);
 }
 
 fn judge_admin(r: &mut Reader, admin: &Admin) {

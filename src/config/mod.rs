@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderName;
 use url::Url;
 
 mod code_rules;
@@ -24,6 +25,7 @@ mod redact;
 mod rules;
 mod secret;
 mod secrets;
+mod sources;
 mod watch;
 
 pub use code_rules::{Clears, Rule, RuleExtent, RuleScope};
@@ -133,6 +135,8 @@ pub struct Webhook {
     pub verify_token: Option<Secret>,
     /// The app's own endpoint. Its query may be a secret.
     pub relay_to: Option<Url>,
+    /// Who else may post.
+    pub sources: Vec<WebhookSource>,
     /// Sends without any status for that long mean that we are deaf.
     pub deaf_after: Duration,
 }
@@ -145,9 +149,23 @@ impl fmt::Debug for Webhook {
             .field("app_secrets", &self.app_secrets)
             .field("verify_token", &self.verify_token)
             .field("relay_to", &self.relay_to.as_ref().map(redact::url))
+            .field("sources", &self.sources)
             .field("deaf_after", &self.deaf_after)
             .finish()
     }
+}
+
+/// `[[webhook.source]]`: a forwarder that signs with a secret of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhookSource {
+    /// What it is called in logs. No two sources share it.
+    pub name: String,
+    /// Where it posts to: as [`Webhook::path`], and no other's.
+    pub path: String,
+    /// The header that its signature is in.
+    pub header: HeaderName,
+    /// What it signs with.
+    pub secret: Secret,
 }
 
 /// `[admin]`: the listener for operators and Prometheus.

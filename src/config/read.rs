@@ -35,9 +35,9 @@ pub(super) fn variable(path: &str) -> String {
 }
 
 impl Given {
-    /// A value inside of one that was given, as it would stand in the file.
-    pub(super) fn in_file(value: Value) -> Self {
-        Self { at: String::new(), value, from_env: false }
+    /// A value in a list's element. What a list in a variable holds is TOML, too.
+    pub(super) const fn in_list(at: String, value: Value) -> Self {
+        Self { at, value, from_env: false }
     }
 
     /// A string.
@@ -109,10 +109,18 @@ impl Reader {
         convert: impl FnOnce(&Given) -> Result<T, String>,
     ) -> T {
         let Some(given) = self.given(path) else { return default };
-        convert(&given).unwrap_or_else(|rule| {
-            self.refuse(path, Problem::new(given.at.clone(), given.shown(), rule));
-            default
-        })
+        self.converted(path, &given, convert).unwrap_or(default)
+    }
+
+    /// A value that was given for `path` or within it, converted; `None` if it is refused, which is remembered.
+    pub(super) fn converted<T>(
+        &mut self,
+        path: &'static str,
+        given: &Given,
+        convert: impl FnOnce(&Given) -> Result<T, String>,
+    ) -> Option<T> {
+        let refused = |rule| self.refuse(path, Problem::new(given.at.clone(), given.shown(), rule));
+        convert(given).map_err(refused).ok()
     }
 
     /// Remembers a mistake in `path`.

@@ -4,7 +4,8 @@ use toml::{Table, Value};
 use url::Url;
 
 use super::{
-    Config, HttpVersion, LogFormat, Mode, NoWebhooks, Rule, Secret, Spread, StoreKind, duration, rules,
+    Config, HttpVersion, LogFormat, Mode, NoWebhooks, Rule, Secret, Spread, StoreKind, WebhookSource,
+    duration, rules,
 };
 
 /// What stands for a secret that is set.
@@ -103,6 +104,7 @@ impl Config {
                     ("app_secrets", Value::Array(app_secrets)),
                     ("verify_token", hidden(webhook.verify_token.as_ref())),
                     ("relay_to", relay_to.into()),
+                    ("source", self.sources()),
                     ("deaf_after", duration::show(webhook.deaf_after).into()),
                 ],
             ),
@@ -175,6 +177,19 @@ impl Config {
             ("budget_per_hour", probe.budget_per_hour.into()),
             ("watch", probe.watch.map_or_else(|| "off".to_owned(), duration::show).into()),
         ]
+    }
+
+    fn sources(&self) -> Value {
+        let one = |source: &WebhookSource| {
+            let keys = [
+                ("name", source.name.as_str()),
+                ("path", &source.path),
+                ("header", source.header.as_str()),
+                ("secret", HIDDEN),
+            ];
+            Value::Table(keys.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect())
+        };
+        Value::Array(self.webhook.sources.iter().map(one).collect())
     }
 
     fn tls(&self) -> Value {

@@ -22,8 +22,7 @@ const SHORTEST_WATCH: Duration = Duration::from_secs(60);
 const MISLEADING_STATUSES: [u16; 8] = [401, 407, 408, 417, 421, 425, 426, 429];
 
 /// The keys of features that this version does not have, each with the only value that it takes, as TOML.
-pub(super) const NOT_YET: [(&str, &str); 3] =
-    [("webhook.source", "[]"), ("store.url", "\"\""), ("notify.webhooks", "[]")];
+pub(super) const NOT_YET: [(&str, &str); 2] = [("store.url", "\"\""), ("notify.webhooks", "[]")];
 
 /// One of a few words.
 pub(super) fn one_of<T: Copy>(words: &[(&str, T)]) -> impl Fn(&Given) -> Result<T, String> {

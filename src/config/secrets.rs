@@ -25,7 +25,7 @@ pub(super) enum Charset {
 }
 
 impl Charset {
-    fn check(self, text: &str) -> Result<Secret, String> {
+    pub(super) fn check(self, text: &str) -> Result<Secret, String> {
         let (good, rule) = match self {
             Self::Header => {
                 (text.bytes().all(|b| b.is_ascii_graphic()), "must be visible ASCII without spaces")
@@ -57,12 +57,14 @@ pub(super) fn one(
             let result = given.text().and_then(|text| charset.check(text));
             (given.at, result)
         }
-        Source::File(at, file) => {
-            let text = read_text(&file);
-            (at, text.and_then(|text| charset.check(text.trim_end_matches(['\r', '\n']))))
-        }
+        Source::File(at, file) => (at, in_file(&file, charset)),
     };
     result.map_err(|rule| reader.refuse(path, Problem::new(at, None, rule))).ok()
+}
+
+/// The secret that a file holds.
+pub(super) fn in_file(file: &str, charset: Charset) -> Result<Secret, String> {
+    charset.check(read_text(file)?.trim_end_matches(['\r', '\n']))
 }
 
 /// A list of secrets, from `path` or from the lines of the file named by `file_path`.
@@ -138,10 +140,7 @@ fn token(reader: &Reader, value: &Value) -> Result<Secret, String> {
         }
         "file" => {
             let file = shown_key(name);
-            let text = read_text(name).map_err(|rule| format!("the file {file} {rule}"))?;
-            Charset::Header
-                .check(text.trim_end_matches(['\r', '\n']))
-                .map_err(|rule| format!("the file {file} {rule}"))
+            in_file(name, Charset::Header).map_err(|rule| format!("the file {file} {rule}"))
         }
         _ => Err(form()),
     }

@@ -7,6 +7,7 @@ use serde::de::MapAccess;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ErrorFields, NOT_PERMITTED, PERMISSIONS, RATE_LIMITS, TOKEN_INVALID, may_lock};
+use super::ids::{PhoneNumberId, WabaId};
 use super::lenient::{self, Object, Value, cut};
 
 /// One entity of a health answer.
@@ -44,6 +45,22 @@ pub enum Health {
     Blocked(Vec<Entity>),
     /// No answer that could be read. Unknown is never clear.
     Unknown(Unknown),
+}
+
+impl Health {
+    /// The account of a phone, where this is an answer about that phone, and names one account.
+    pub fn waba_of(&self, phone: PhoneNumberId) -> Option<WabaId> {
+        let (Self::Clear(entities) | Self::Blocked(entities)) = self else { return None };
+        let ids = |kind| {
+            entities.iter().filter(move |entity| entity.kind == kind).map(|entity| entity.id.as_deref())
+        };
+        if !ids("PHONE_NUMBER").eq([Some(phone.as_str())]) {
+            return None;
+        }
+        let mut wabas = ids("WABA");
+        let waba = wabas.next()??;
+        wabas.next().is_none().then(|| WabaId::parse(waba).ok()).flatten()
+    }
 }
 
 /// In words, for operators: `nothing blocks messaging`, or who does, and why.

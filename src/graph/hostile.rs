@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::country::Country;
 use super::route::Endpoint;
-use super::{answer, health, message, pin, route, webhook};
+use super::{answer, health, message, numbers, pin, route, webhook};
 
 /// An answer that says that the account is locked.
 pub(super) const LOCKED: &str = r##"{"error":{"message":"(#131031) Business Account locked","type":"OAuthException","code":131031,"error_data":{"messaging_product":"whatsapp","details":"Business account has been locked."},"fbtrace_id":"Az8or2yhqkZfEZ-_4Qn_Bam"}}"##;
@@ -36,13 +36,17 @@ pub(super) const FAILED: &str = r#"{"object":"whatsapp_business_account","entry"
 /// A multipart form with a read receipt in it.
 pub(super) const MULTIPART: &str = "--b\r\nContent-Disposition: form-data; name=\"messaging_product\"\r\n\r\nwhatsapp\r\n--b\r\nContent-Disposition: form-data; name=\"status\"\r\n\r\nread\r\n--b--\r\n";
 
-const FIXTURES: [&str; 6] = [LOCKED, ACCEPTED, HEALTHY, BANNED, FAILED, MULTIPART];
+/// A page of an account's phones.
+const NUMBERS: &str = r#"{"data":[{"verified_name":"Lucky Shrub","id":"106540352242922"}],"paging":{"cursors":{"before":"QVFI","after":"QVFJ"},"next":"https://x"}}"#;
+
+const FIXTURES: [&str; 7] = [LOCKED, ACCEPTED, HEALTHY, BANNED, FAILED, MULTIPART, NUMBERS];
 
 fn read_it_all(bytes: &[u8]) {
     let _ = answer::read(bytes);
     for status in [200, 400, 401, 429, 500] {
         let _ = health::read(status, bytes);
     }
+    let _ = numbers::read(bytes);
     let _ = webhook::read(bytes);
     for content_type in [
         None,
@@ -55,7 +59,9 @@ fn read_it_all(bytes: &[u8]) {
         let _ = message::outline(Endpoint::Messages, content_type, bytes);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
-        let _ = route::route(&Method::POST, text);
+        for method in [Method::POST, Method::GET] {
+            let _ = route::route(&method, text);
+        }
         let _ = route::version(text);
         let _ = Country::of_recipient(text);
         let _ = route::is_read_receipt(Some(text), MULTIPART.as_bytes());

@@ -12,6 +12,7 @@ mod hostile;
 pub mod ids;
 mod lenient;
 pub mod message;
+pub mod numbers;
 pub mod pin;
 mod receipt;
 mod recipient;

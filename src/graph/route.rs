@@ -25,6 +25,13 @@ pub enum Route {
         /// Which call.
         call: PinCall,
     },
+    /// A question whose answer may say whose a phone is; else a call as any other on a node.
+    Asks {
+        /// The node that is asked.
+        node: PhoneNumberId,
+        /// What.
+        question: Question,
+    },
     /// Any other call on a node (`/{version}?/{digits}[/...]`); tokens are borrowed from these too.
     Node(PhoneNumberId),
     /// Everything else.
@@ -49,6 +56,15 @@ pub enum PinCall {
     Register,
     /// `POST /{phone}`: sets the PIN, and needs no old one.
     Set,
+}
+
+/// The questions whose answers say whose a phone is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// `GET /{waba}/phone_numbers`
+    Numbers,
+    /// `GET /{node}`: its answer names a phone's account if it is a phone, and `health_status` is among the fields.
+    Node,
 }
 
 /// Classifies a request by its path (without query) as it came. It is matched as normalised: percent-encoding is undone
@@ -105,7 +121,17 @@ fn classify<'p>(method: &Method, mut segments: impl Iterator<Item = &'p [u8]>) -
         return Route::Other;
     };
     let edge = segments.next();
-    if segments.next().is_some() || !method.as_str().eq_ignore_ascii_case("POST") {
+    if segments.next().is_some() {
+        return Route::Node(phone);
+    }
+    if method == Method::GET {
+        return match edge {
+            None => Route::Asks { node: phone, question: Question::Node },
+            Some(b"phone_numbers") => Route::Asks { node: phone, question: Question::Numbers },
+            Some(_) => Route::Node(phone),
+        };
+    }
+    if !method.as_str().eq_ignore_ascii_case("POST") {
         return Route::Node(phone);
     }
     match edge {
@@ -293,12 +319,36 @@ mod tests {
                 "/v23.0/{id}/x/messages",
             ],
         );
-        for method in [Method::GET, Method::DELETE, Method::HEAD, Method::PUT] {
-            for edge in ["", "/messages", "/register"] {
+        for method in [Method::DELETE, Method::HEAD, Method::PUT] {
+            for edge in ["", "/messages", "/register", "/phone_numbers"] {
                 let path = format!("/v23.0/106540352242922{edge}");
                 assert_eq!(route(&method, &path), node(), "{method} {path}");
             }
         }
+        for edge in ["messages", "register"] {
+            assert_eq!(route(&Method::GET, &format!("/v23.0/106540352242922/{edge}")), node(), "{edge}");
+        }
+    }
+
+    #[test]
+    fn questions_whose_answers_say_whose_a_phone_is() {
+        for (expected, paths) in [
+            (
+                Some(Question::Numbers),
+                ["/v23.0/{id}/phone_numbers", "/{id}/phone_numbers/", "//{id}/./%70hone_numbers"],
+            ),
+            (Some(Question::Node), ["/v23.0/{id}", "/{id}/", "/{id}/x/.."]),
+            (None, ["/v23.0/{id}/phone_numbers/x", "/{id}/preverified_numbers", "/{id}/PHONE_NUMBERS"]),
+        ] {
+            for path in paths {
+                let path = path.replace("{id}", ID);
+                let id = PhoneNumberId::parse(ID).unwrap();
+                let expected = expected.map_or_else(node, |question| Route::Asks { node: id, question });
+                assert_eq!(route(&Method::GET, &path), expected, "{path}");
+                assert!(!matches!(route(&Method::HEAD, &path), Route::Asks { .. }), "{path}");
+            }
+        }
+        assert_eq!(route(&Method::GET, "/me/phone_numbers"), Route::Other);
     }
 
     #[test]

@@ -1,22 +1,25 @@
-//! One question to Meta: `GET /{version}/{node}?fields=health_status`, and what the answer means.
+//! The questions to Meta: how a phone or an account is (`GET /{version}/{node}?fields=health_status`), and which phones an account has
+//! (`GET /{version}/{waba}/phone_numbers`), and what the answers mean.
 //!
-//! About a phone the phone is asked, not its WABA: only then does the answer name the phone beside WABA, BUSINESS and APP. About an account
-//! the account is asked.
+//! For its health a phone is asked, not its WABA: only then does the answer name the phone beside WABA, BUSINESS and APP.
 
 use std::future::Future;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use secrecy::ExposeSecret;
+use url::form_urlencoded::byte_serialize;
 
 use super::tokens::Token;
 use crate::error::{BoxError, ProxyError};
 use crate::graph::health::{self, Health, Unknown};
+use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::graph::numbers::{self, Numbers};
 
-/// The largest health answer, in bytes. Meta's have one or two thousand.
+/// The largest answer, in bytes. Meta's have some thousand.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// The way to Meta.
@@ -33,7 +36,7 @@ pub trait Ask: Send + Sync + 'static {
 
 /// Asks Meta how a phone or an account is. Takes as long as it takes.
 pub(super) async fn health_of(upstream: &impl Ask, node: &str, token: &Token) -> Health {
-    let Ok(request) = request(node, token) else {
+    let Ok(request) = request(&format!("{node}?fields=health_status"), token) else {
         // A token with a line break in it is no token.
         return Health::Unknown(Unknown::NoToken);
     };
@@ -52,9 +55,40 @@ pub(super) async fn health_of(upstream: &impl Ask, node: &str, token: &Token) ->
     }
 }
 
-/// No `accept-encoding`: the answer is to come as it is.
-fn request(node: &str, token: &Token) -> Result<Request<()>, http::Error> {
-    let mut target = format!("/{}/{node}?fields=health_status", token.version());
+/// The most pages of an account's phones that are asked for, and the phones on each.
+const MAX_PAGES: usize = 20;
+const PAGE: usize = 100;
+
+/// Asks Meta which phones an account has. `None`: nothing was learned. What is found may not be all, where a later page fails
+/// or there are more pages than are asked for. Takes as long as it takes.
+///
+/// The pages are followed by their cursors, in a path of our own: where an answer's `paging.next` leads, the token is not sent.
+pub async fn numbers_of(upstream: &impl Ask, waba: WabaId, token: &Token) -> Option<Vec<PhoneNumberId>> {
+    let first = format!("{waba}/phone_numbers?fields=id&limit={PAGE}");
+    let (mut phones, mut target) = (None, first.clone());
+    for _ in 0..MAX_PAGES {
+        let Some(page) = page(upstream, &target, token).await else { break };
+        phones.get_or_insert_with(Vec::new).extend(page.phones);
+        let Some(after) = page.after else { break };
+        target = format!("{first}&after=");
+        target.extend(byte_serialize(after.as_bytes()));
+    }
+    phones
+}
+
+async fn page(upstream: &impl Ask, target: &str, token: &Token) -> Option<Numbers> {
+    let response = upstream.ask(request(target, token).ok()?).await.ok()?;
+    if response.status() != StatusCode::OK {
+        return None;
+    }
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.ok()?;
+    numbers::read(&body.to_bytes())
+}
+
+/// A question, with what lets us ask it. `target`: its path without the version, and its query. No `accept-encoding`: the answer
+/// is to come as it is.
+fn request(target: &str, token: &Token) -> Result<Request<()>, http::Error> {
+    let mut target = format!("/{}/{target}", token.version());
     if let Some(proof) = token.proof() {
         target.push_str("&appsecret_proof=");
         target.push_str(proof.expose_secret());
@@ -66,7 +100,7 @@ fn request(node: &str, token: &Token) -> Result<Request<()>, http::Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
     use std::sync::Mutex;
 
     use futures_util::stream;
@@ -81,22 +115,26 @@ mod tests {
 
     type Frames = Vec<Result<Frame<Bytes>, &'static str>>;
 
-    /// Answers once, and keeps what it was asked.
+    /// Answers so often, and keeps what it was asked.
     #[derive(Default)]
     struct Meta {
-        answer: Mutex<Option<(u16, Frames)>>,
-        asked: Mutex<Option<Request<()>>>,
+        answers: Mutex<VecDeque<(u16, Frames)>>,
+        asked: Mutex<Vec<Request<()>>>,
     }
 
     impl Ask for Meta {
         type Body = StreamBody<stream::Iter<std::vec::IntoIter<Result<Frame<Bytes>, &'static str>>>>;
 
         async fn ask(&self, request: Request<()>) -> Result<Response<Self::Body>, ProxyError> {
-            *self.asked.lock().unwrap() = Some(request);
-            let answer = self.answer.lock().unwrap().take();
+            self.asked.lock().unwrap().push(request);
+            let answer = self.answers.lock().unwrap().pop_front();
             let (status, frames) = answer.ok_or(ErrorKind::UpstreamUnreachable)?;
             Ok(Response::builder().status(status).body(StreamBody::new(stream::iter(frames))).unwrap())
         }
+    }
+
+    fn meta(answers: impl Into<VecDeque<(u16, Frames)>>) -> Meta {
+        Meta { answers: Mutex::new(answers.into()), ..Meta::default() }
     }
 
     fn phone() -> PhoneNumberId {
@@ -109,7 +147,7 @@ mod tests {
     }
 
     async fn health(status: u16, frames: Frames) -> Health {
-        let meta = Meta { answer: Mutex::new(Some((status, frames))), ..Meta::default() };
+        let meta = meta([(status, frames)]);
         health_of(&meta, phone().as_str(), &token("EAAG")).await
     }
 
@@ -126,7 +164,7 @@ mod tests {
             .unwrap();
         tokens.learn(phone(), &uri, None);
         health_of(&meta, phone().as_str(), &tokens.for_phone(phone(), None).unwrap()).await;
-        let (asked, ()) = meta.asked.lock().unwrap().take().unwrap().into_parts();
+        let (asked, ()) = meta.asked.lock().unwrap().remove(0).into_parts();
         assert_eq!(asked.method, Method::GET);
         let target = format!("/v21.0/106540352242922?fields=health_status&appsecret_proof={proof}");
         assert_eq!(asked.uri, target.as_str());
@@ -174,6 +212,67 @@ mod tests {
         let meta = Meta::default();
         let health = health_of(&meta, phone().as_str(), &token("EAAG\nX-Evil: 1")).await;
         assert_eq!(health, Health::Unknown(Unknown::NoToken));
-        assert!(meta.asked.lock().unwrap().is_none());
+        assert_eq!(numbers_of(&meta, waba(), &token("EAAG\nX-Evil: 1")).await, None);
+        assert!(meta.asked.lock().unwrap().is_empty());
+    }
+
+    fn waba() -> WabaId {
+        WabaId::parse("102290129340398").unwrap()
+    }
+
+    /// A page with one phone.
+    fn page(phone: usize, after: &str) -> (u16, Frames) {
+        let paging = format!(r#"{{"cursors":{{"after":"{after}"}},"next":"https://evil.example/"}}"#);
+        let paging = if after.is_empty() { "null" } else { &paging };
+        (200, frames(&[&format!(r#"{{"data":[{{"id":"{phone}"}}],"paging":{paging}}}"#)]))
+    }
+
+    async fn numbers(meta: &Meta) -> Option<Vec<String>> {
+        let phones = numbers_of(meta, waba(), &token("EAAG")).await;
+        phones.map(|phones| phones.iter().map(ToString::to_string).collect())
+    }
+
+    #[tokio::test]
+    async fn pages_are_followed_by_their_cursors_alone() {
+        let meta = meta([page(1, "Q=="), page(2, "a&access_token=x#/?%"), page(3, "")]);
+        assert_eq!(numbers(&meta).await.unwrap(), ["1", "2", "3"]);
+        let asked = meta.asked.lock().unwrap();
+        let first = "/v23.0/102290129340398/phone_numbers?fields=id&limit=100";
+        let targets: Vec<String> = asked.iter().map(|request| request.uri().to_string()).collect();
+        let encoded = "a%26access_token%3Dx%23%2F%3F%25";
+        assert_eq!(
+            targets,
+            [first.to_owned(), format!("{first}&after=Q%3D%3D"), format!("{first}&after={encoded}")]
+        );
+        assert!(asked.iter().all(|request| request.headers()[AUTHORIZATION] == "Bearer EAAG"));
+    }
+
+    #[tokio::test]
+    async fn pages_without_an_end_are_given_up() {
+        let meta = meta((0..100).map(|phone| page(phone, "again")).collect::<VecDeque<_>>());
+        assert_eq!(numbers(&meta).await.unwrap().len(), MAX_PAGES);
+        assert_eq!(meta.asked.lock().unwrap().len(), MAX_PAGES);
+    }
+
+    #[tokio::test]
+    async fn what_was_found_before_a_page_failed_is_kept() {
+        let error = || frames(&[r#"{"error":{"message":"","code":190}}"#]);
+        let long = || frames(&[&format!(r#"{{"data":[{{"id":"1"}}],"x":"{}"}}"#, "x".repeat(MAX_ANSWER))]);
+        let mut broken = frames(&[r#"{"data":[{"id":"1"}]}"#]);
+        broken.push(Err("reset"));
+        for bad in [(401, error()), (200, error()), (500, page(2, "").1), (200, long()), (200, broken)] {
+            let after_a_good_one = meta([page(1, "A"), (bad.0, clone(&bad.1)), page(3, "")]);
+            assert_eq!(numbers(&after_a_good_one).await.unwrap(), ["1"]);
+            assert_eq!(numbers(&meta([bad])).await, None);
+        }
+        assert_eq!(numbers(&meta([])).await, None, "no connection");
+    }
+
+    fn clone(frames: &Frames) -> Frames {
+        let copy = |frame: &Result<Frame<Bytes>, _>| match frame {
+            Ok(frame) => Ok(Frame::data(frame.data_ref().unwrap().clone())),
+            Err(error) => Err(*error),
+        };
+        frames.iter().map(copy).collect()
     }
 }

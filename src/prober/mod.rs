@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
-pub use self::ask::Ask;
+pub use self::ask::{Ask, numbers_of};
 use self::budget::Budget;
 pub use self::budget::watching_share;
 pub use self::tokens::{DEFAULT_VERSION, Token, TokenSettings, Tokens};

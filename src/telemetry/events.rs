@@ -362,7 +362,7 @@ impl Event for WebhookEvent {
         tracing::debug!(result = self.result.name(), "webhook");
         if self.result == WebhookResult::Forged && metrics.is_forgery_worth_a_line(Instant::now()) {
             tracing::warn!(
-                "webhooks are refused: their signature is by none of webhook.app_secrets (said once an hour at most)"
+                "webhooks are refused: their signature is by none of webhook.app_secrets, or not by the secret of their source (said once an hour at most)"
             );
         }
         metrics.webhooks.add((self.result,));

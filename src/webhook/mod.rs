@@ -10,6 +10,9 @@
 //! So a post is never acknowledged before its evidence is safe, and a post that Meta has to repeat has done no harm:
 //! hearing the same evidence twice ends in the same state.
 //!
+//! Beside Meta, forwarders may post: each [`Source`] on a path of its own, signed with a secret of its own. Those posts are
+//! evidence as Meta's are, but they are answered here: the app has its own from Meta, or from the forwarder.
+//!
 //! A handshake (`GET`) waits for none of this: it arrives while the app's own `POST …/subscribed_apps` is still open.
 
 mod handshake;
@@ -26,7 +29,7 @@ use std::task::{Context, Poll};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -37,6 +40,7 @@ use url::Url;
 pub use self::intake::MAX_BODY;
 use self::intake::{Intake, IntakeError};
 pub use self::relay::Relay;
+use self::signature::Claim;
 use crate::breakers::Breakers;
 use crate::graph::webhook::Unreadable;
 pub use crate::telemetry::labels::WebhookResult;
@@ -52,6 +56,28 @@ pub struct WebhookSettings {
     pub verify_token: Option<SecretString>,
     /// The app's own endpoint, `http` or `https`. Posts and handshakes go on to it once the evidence is in.
     pub relay_to: Option<Url>,
+    /// Who else may post.
+    pub sources: Vec<Source>,
+}
+
+/// A forwarder: who posts what Meta told it, signed with a secret that is not the app's.
+#[derive(Clone)]
+pub struct Source {
+    /// What it is called in logs.
+    pub name: String,
+    /// The path that it posts to, and nobody else.
+    pub path: String,
+    /// The header that its signature is in: `sha256=` and the digits, or the digits alone.
+    pub header: HeaderName,
+    /// What it signs with. The empty one counts for nothing.
+    pub secret: SecretString,
+}
+
+/// Not the secret.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("name", &self.name).field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl WebhookSettings {
@@ -116,7 +142,7 @@ impl<L: Listener> WebhookService<L> {
     pub fn new(settings: Arc<ArcSwap<WebhookSettings>>, listener: L, relay: Relay, count: Counter) -> Self {
         if settings.load().secrets().next().is_none() {
             tracing::warn!(
-                "webhook.app_secrets is empty: every webhook is refused, and sends that fail later go unseen"
+                "webhook.app_secrets is empty: every webhook of Meta's own is refused, and sends that fail later go unseen"
             );
         }
         Self(Arc::new(Inner { settings, listener, intake: Intake::default(), relay, count }))
@@ -157,18 +183,43 @@ impl<L: Listener> Inner<L> {
     {
         let settings = self.settings.load_full();
         let (parts, body) = request.into_parts();
-        if parts.uri.path() != settings.path {
-            return (WebhookResult::Misdirected, text(StatusCode::NOT_FOUND, "not found"));
+        let path = parts.uri.path();
+        if path == settings.path {
+            return match parts.method {
+                Method::GET => self.handshake(&settings, parts).await,
+                Method::POST => self.post(&settings, parts, body).await,
+                _ => not_allowed("GET, POST"),
+            };
         }
-        match parts.method {
-            Method::GET => self.handshake(&settings, parts).await,
-            Method::POST => self.post(&settings, parts, body).await,
-            _ => {
-                let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "GET or POST");
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
-                (WebhookResult::Misdirected, response)
-            }
+        match settings.sources.iter().find(|source| source.path == path) {
+            Some(source) if parts.method == Method::POST => self.forwarded(source, &parts, body).await,
+            // Whoever signs with a secret of its own has no need of a handshake.
+            Some(_) => not_allowed("POST"),
+            None => (WebhookResult::Misdirected, text(StatusCode::NOT_FOUND, "not found")),
         }
+    }
+
+    /// A post of a forwarder's: heard, and answered here.
+    async fn forwarded<B>(&self, source: &Source, parts: &Parts, body: B) -> Outcome
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Send,
+    {
+        let received = match self.intake.read(body).await {
+            Ok(received) => received,
+            Err(refusal) => return refused(refusal),
+        };
+        let claim = signature::forwarders(&parts.headers, &source.header);
+        let secrets = [source.secret.expose_secret().as_bytes()].into_iter().filter(|key| !key.is_empty());
+        if let Some(outcome) = unauthorized(claim, &source.header, secrets, &received.bytes) {
+            tracing::debug!(
+                source = source.name,
+                result = outcome.0.name(),
+                "a forwarded webhook is refused"
+            );
+            return outcome;
+        }
+        acknowledged(self.listener.hear(&received.bytes).await.is_ok())
     }
 
     /// With `relay_to` the app is asked, because it is the app that chose the token; otherwise we answer ourselves.
@@ -202,20 +253,14 @@ impl<L: Listener> Inner<L> {
             Ok(received) => received,
             Err(refusal) => return refused(refusal),
         };
-        let unauthorized = |why: &'static str| text(StatusCode::UNAUTHORIZED, why);
-        let Some(claim) = signature::claimed(&parts.headers) else {
-            return (WebhookResult::Unsigned, unauthorized("X-Hub-Signature-256 is missing or malformed"));
-        };
-        if !claim.made_by_any(settings.secrets(), &received.bytes) {
-            return (WebhookResult::Forged, unauthorized("X-Hub-Signature-256 does not fit the body"));
+        let claim = signature::metas(&parts.headers);
+        if let Some(outcome) = unauthorized(claim, &signature::META, settings.secrets(), &received.bytes) {
+            return outcome;
         }
 
         let readable = self.listener.hear(&received.bytes).await.is_ok();
 
-        let Some(app) = &settings.relay_to else {
-            let result = if readable { WebhookResult::Accepted } else { WebhookResult::Unreadable };
-            return (result, text(StatusCode::OK, "ok"));
-        };
+        let Some(app) = &settings.relay_to else { return acknowledged(readable) };
         match self.relay.pass_on(app, parts, received.bytes.clone()).await {
             Some(answer) if !readable => (WebhookResult::Unreadable, answer),
             Some(answer) if answer.status().is_success() => (WebhookResult::Relayed, answer),
@@ -223,6 +268,32 @@ impl<L: Listener> Inner<L> {
             None => app_silent(),
         }
     }
+}
+
+/// What a post without a good signature is told; `None`: its signature is good.
+fn unauthorized<'a>(
+    claim: Option<Claim>,
+    header: &HeaderName,
+    secrets: impl Iterator<Item = &'a [u8]>,
+    body: &[u8],
+) -> Option<Outcome> {
+    let (result, what) = match claim {
+        None => (WebhookResult::Unsigned, "is missing or malformed"),
+        Some(claim) if claim.made_by_any(secrets, body) => return None,
+        Some(_) => (WebhookResult::Forged, "does not fit the body"),
+    };
+    Some((result, text(StatusCode::UNAUTHORIZED, format!("{header} {what}"))))
+}
+
+fn acknowledged(readable: bool) -> Outcome {
+    let result = if readable { WebhookResult::Accepted } else { WebhookResult::Unreadable };
+    (result, text(StatusCode::OK, "ok"))
+}
+
+fn not_allowed(allowed: &'static str) -> Outcome {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, allowed);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    (WebhookResult::Misdirected, response)
 }
 
 fn refused(refusal: IntakeError) -> Outcome {
@@ -271,9 +342,15 @@ mod tests {
             app_secrets: vec!["s3cret".into()],
             verify_token: Some("t0ken".into()),
             relay_to: Some(Url::parse("https://user:pa55@app.example/hook?key=k3y").unwrap()),
+            sources: vec![Source {
+                name: "forwarder".to_owned(),
+                path: "/forwarder".to_owned(),
+                header: HeaderName::from_static("x-forwarder"),
+                secret: "0ther".into(),
+            }],
         };
-        let printed = format!("{settings:?}");
-        for secret in ["s3cret", "t0ken", "pa55", "k3y"] {
+        let printed = format!("{settings:?} {:?}", settings.sources);
+        for secret in ["s3cret", "t0ken", "pa55", "k3y", "0ther"] {
             assert!(!printed.contains(secret), "{printed}");
         }
     }

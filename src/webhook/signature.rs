@@ -1,4 +1,5 @@
-//! `X-Hub-Signature-256: sha256=<64 hex digits>`: HMAC-SHA256 of the raw body, keyed with the app secret.
+//! `X-Hub-Signature-256: sha256=<64 hex digits>`: HMAC-SHA256 of the raw body, keyed with the app secret. Forwarders sign in the same way,
+//! in a header of their own.
 //!
 //! Over the raw bytes: Meta signs the text that it sends, with its `\u00e4` and `\/`; JSON written anew would not fit.
 
@@ -6,15 +7,29 @@ use hmac::{Hmac, KeyInit, Mac};
 use http::{HeaderMap, HeaderName};
 use sha2::Sha256;
 
-const HEADER: HeaderName = HeaderName::from_static("x-hub-signature-256");
+/// Where Meta's signature is.
+pub(super) const META: HeaderName = HeaderName::from_static("x-hub-signature-256");
 
 /// A signature as a stranger claims it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Claim([u8; 32]);
 
-/// The signature in these headers. `None`: it is missing or malformed, or there are two that differ.
-pub(super) fn claimed(headers: &HeaderMap) -> Option<Claim> {
-    let mut claims = headers.get_all(HEADER).iter().map(|value| decode(value.as_bytes()));
+/// Meta's signature in these headers. `None`: it is missing or malformed, or there are two that differ.
+pub(super) fn metas(headers: &HeaderMap) -> Option<Claim> {
+    claimed(headers, &META, |value| decode(value.strip_prefix(b"sha256=")?))
+}
+
+/// A forwarder's, which may be bare digits: Dualhook writes `sha256=` before them, others do not.
+pub(super) fn forwarders(headers: &HeaderMap, name: &HeaderName) -> Option<Claim> {
+    claimed(headers, name, |value| decode(value.strip_prefix(b"sha256=").unwrap_or(value)))
+}
+
+fn claimed(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    decode: impl Fn(&[u8]) -> Option<[u8; 32]>,
+) -> Option<Claim> {
+    let mut claims = headers.get_all(name).iter().map(|value| decode(value.as_bytes()));
     let first = claims.next()??;
     claims.all(|other| other == Some(first)).then_some(Claim(first))
 }
@@ -29,9 +44,11 @@ impl Claim {
     }
 }
 
-fn decode(value: &[u8]) -> Option<[u8; 32]> {
-    let hex = value.strip_prefix(b"sha256=").filter(|hex| hex.len() == 64)?;
+fn decode(hex: &[u8]) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
+    if hex.len() != 2 * bytes.len() {
+        return None;
+    }
     for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
         *byte = pair.iter().try_fold(0, |sum, digit| Some(sum << 4 | nibble(*digit)?))?;
     }
@@ -54,12 +71,12 @@ mod tests {
     const MAC: &str = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
 
     fn headers(values: &[&str]) -> HeaderMap {
-        values.iter().map(|value| (HEADER, HeaderValue::from_str(value).unwrap())).collect()
+        values.iter().map(|value| (META, HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn any_of_several_secrets_will_do() {
-        let claim = claimed(&headers(&[&format!("sha256={MAC}")])).unwrap();
+        let claim = metas(&headers(&[&format!("sha256={MAC}")])).unwrap();
         assert!(claim.made_by_any([KEY].into_iter(), BODY));
         assert!(claim.made_by_any([b"another".as_slice(), KEY].into_iter(), BODY));
         assert!(!claim.made_by_any([b"another".as_slice()].into_iter(), BODY));
@@ -69,18 +86,18 @@ mod tests {
 
     #[test]
     fn hex_may_be_in_either_case() {
-        let claim = claimed(&headers(&[&format!("sha256={}", MAC.to_uppercase())])).unwrap();
+        let claim = metas(&headers(&[&format!("sha256={}", MAC.to_uppercase())])).unwrap();
         assert!(claim.made_by_any([KEY].into_iter(), BODY));
     }
 
     #[test]
     fn the_same_signature_twice_is_one() {
         let (good, other) = (format!("sha256={MAC}"), format!("sha256={}", "0".repeat(64)));
-        assert!(claimed(&headers(&[&good, &good])).is_some());
-        assert_eq!(claimed(&headers(&[&good, &other])), None);
-        assert_eq!(claimed(&headers(&[&good, "rubbish"])), None);
-        assert_eq!(claimed(&headers(&["rubbish", &good])), None);
-        assert_eq!(claimed(&headers(&[&format!("{good}, {good}")])), None);
+        assert!(metas(&headers(&[&good, &good])).is_some());
+        assert_eq!(metas(&headers(&[&good, &other])), None);
+        assert_eq!(metas(&headers(&[&good, "rubbish"])), None);
+        assert_eq!(metas(&headers(&["rubbish", &good])), None);
+        assert_eq!(metas(&headers(&[&format!("{good}, {good}")])), None);
     }
 
     #[test]
@@ -97,10 +114,26 @@ mod tests {
             format!("sha256= {}", &MAC[1..]),
         ];
         for case in &cases {
-            assert_eq!(claimed(&headers(&[case])), None, "{case:?}");
+            assert_eq!(metas(&headers(&[case])), None, "{case:?}");
         }
-        assert_eq!(claimed(&HeaderMap::new()), None);
+        assert_eq!(metas(&HeaderMap::new()), None);
         let bytes = HeaderValue::from_bytes(b"sha256=\xff\xfe").unwrap();
-        assert_eq!(claimed(&HeaderMap::from_iter([(HEADER, bytes)])), None);
+        assert_eq!(metas(&HeaderMap::from_iter([(META, bytes)])), None);
+    }
+
+    #[test]
+    fn a_forwarder_may_leave_out_what_it_signs_by() {
+        let name = HeaderName::from_static("x-forwarder");
+        let forwarded = |value: &str| {
+            let headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_str(value).unwrap())]);
+            assert_eq!(metas(&headers), None, "it is not Meta's header");
+            forwarders(&headers, &name).is_some_and(|claim| claim.made_by_any([KEY].into_iter(), BODY))
+        };
+        assert!(forwarded(&format!("sha256={MAC}")) && forwarded(MAC));
+        for bad in ["", "sha256=", &format!("sha1={MAC}"), &format!("sha256=sha256={MAC}"), &MAC[1..], "v1,x"]
+        {
+            assert!(!forwarded(bad), "{bad}");
+        }
+        assert_eq!(forwarders(&headers(&[MAC]), &name), None, "it is not the forwarder's header");
     }
 }

@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::StatusCode;
+use sendfuse::config::{Secret, WebhookSource};
 use sendfuse::simulator::{Fault, FaultRule};
 use serde_json::json;
 
@@ -161,4 +162,38 @@ async fn an_app_that_is_down_makes_no_phone_deaf() {
     let failed = scene.metric("sendfuse_webhooks_total{result=\"relay_failed\"}");
     assert!(failed >= 240.0, "{failed} posts for 120 messages");
     assert_eq!(scene.metric("sendfuse_webhooks_total{result=\"relayed\"}"), 0.0);
+}
+
+fn forwarder() -> WebhookSource {
+    WebhookSource {
+        name: "dualhook".into(),
+        path: "/webhook/dualhook".into(),
+        header: "x-dualhook-signature".parse().unwrap(),
+        secret: Secret::new("theirs"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_hears_by_forwarders_alone_expects_no_status() {
+    let scene = Scene::with(|config| {
+        config.webhook.app_secrets.clear();
+        config.webhook.sources = vec![forwarder()];
+    });
+    assert!(!sends_for(&scene, MINUTE * 60).await);
+    assert_eq!(scene.metric("sendfuse_webhooks_total{result=\"accepted\"}"), 0.0, "Meta's own are refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_forwarder_tells_of_accounts_is_no_status() {
+    let scene = Scene::with(|config| config.webhook.sources = vec![forwarder()]);
+    unplug(&scene);
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    for _ in 0..11 {
+        let news = json!({"object": "whatsapp_business_account", "entry": [{"id": "102290129340398", "changes": [
+            {"field": "account_alerts", "value": {"alert_severity": "INFORMATIONAL"}}
+        ]}]});
+        assert_eq!(scene.forwarded(&news).await, StatusCode::OK);
+        scene.advance(MINUTE).await;
+    }
+    assert!(is_deaf(&scene), "Meta's own do not come");
 }

@@ -262,14 +262,20 @@ impl Scene {
 
     /// Posts a webhook that somebody has signed.
     pub(super) async fn webhook_signed_with(&self, secret: &[u8], body: &Value) -> StatusCode {
+        self.post("/webhook", "x-hub-signature-256", secret, body).await
+    }
+
+    /// Posts a webhook as Dualhook does: its secret is `theirs`.
+    pub(super) async fn forwarded(&self, body: &Value) -> StatusCode {
+        self.post("/webhook/dualhook", "x-dualhook-signature", b"theirs", body).await
+    }
+
+    async fn post(&self, path: &str, header: &str, secret: &[u8], body: &Value) -> StatusCode {
         let body = Bytes::from(body.to_string());
         let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
         mac.update(&body);
         let hex: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        let request = Request::post("/webhook")
-            .header("x-hub-signature-256", format!("sha256={hex}"))
-            .body(body)
-            .unwrap();
+        let request = Request::post(path).header(header, format!("sha256={hex}")).body(body).unwrap();
         post(self.wired.webhook.clone(), request).await.unwrap().status()
     }
 

@@ -210,3 +210,29 @@ fn a_lock_hidden_behind_many_errors_still_blocks() {
     );
     assert_eq!(verdict(&answer(&entity)), "blocked");
 }
+
+#[test]
+fn an_answer_about_a_phone_names_its_account() {
+    let phone = PhoneNumberId::parse("106540352242922").unwrap();
+    let whose = |body: &str| read(200, body.as_bytes()).waba_of(phone).map(|waba| waba.to_string());
+    for body in [HEALTHY, BANNED] {
+        assert_eq!(whose(body).as_deref(), Some("102290129340398"));
+        assert_eq!(read(200, body.as_bytes()).waba_of(PhoneNumberId::parse("1").unwrap()), None);
+    }
+    let entity =
+        |kind, id| format!(r#"{{"entity_type":"{kind}","id":"{id}","can_send_message":"AVAILABLE"}}"#);
+    let (this, waba) = (entity("PHONE_NUMBER", "106540352242922"), entity("WABA", "7"));
+    for (entities, expected) in [
+        (format!("{this},{waba}"), Some("7")),
+        (format!("{waba},{this}"), Some("7")),
+        (waba.clone(), None),
+        (this.clone(), None),
+        (format!("{this},{waba},{}", entity("WABA", "8")), None),
+        (format!("{this},{waba},{}", entity("PHONE_NUMBER", "8")), None),
+        (format!("{this},{}", entity("WABA", "seven")), None),
+        (format!("{this},{waba},7"), None),
+    ] {
+        assert_eq!(whose(&answer(&entities)).as_deref(), expected, "{entities}");
+    }
+    assert_eq!(whose(r#"{"error":{"code":190}}"#), None);
+}

@@ -7,6 +7,8 @@
 //! SDK for ever); and the verdict is reached even if the app has hung up. An answer beyond [`observe::CAP`] is no Graph answer
 //! to a send; it streams on unobserved.
 //!
+//! What an app asks Meta about its phones passes too, and is learned from: see [`numbers`].
+//!
 //! A POST on a node path may be a batch with sends in it: see [`batch`]. On a phone's own path it may carry a PIN instead, and is looked
 //! into for that first.
 
@@ -14,6 +16,7 @@ pub(super) mod batch;
 pub(super) mod decode;
 pub(super) mod drain;
 pub(super) mod hangup;
+mod numbers;
 pub(super) mod observe;
 mod send;
 
@@ -38,7 +41,7 @@ use crate::breakers::Breakers;
 use crate::error::ProxyError;
 use crate::graph::batch::may_be;
 use crate::graph::ids::PhoneNumberId;
-use crate::graph::route::{Route, is_post_on_node};
+use crate::graph::route::{Question, Route, is_post_on_node};
 use crate::prober::Tokens;
 use crate::telemetry::Telemetry;
 
@@ -50,7 +53,7 @@ pub(super) struct Parts {
     /// How rejections look; see [`Rejecting`].
     pub(super) rejecting: arc_swap::ArcSwap<Rejecting>,
     pub(super) ids: Arc<RequestIds>,
-    /// Sends whose app has hung up, on their way to their verdict.
+    /// Sends whose app has hung up, on their way to their verdict; and answers that are learned from.
     pub(super) tasks: TaskTracker,
     /// How many of these there may be.
     pub(super) places: Arc<Semaphore>,
@@ -125,6 +128,20 @@ impl<S: Forward> Gate<S> {
         let clone = self.inner.clone();
         std::mem::replace(&mut self.inner, clone)
     }
+
+    /// As it comes. `on`: the node that the call is on, and what it asks it, if that can teach.
+    fn pass(
+        &mut self,
+        on: Option<(PhoneNumberId, Option<Question>)>,
+        request: Request<Incoming>,
+    ) -> GateFuture<S::Future> {
+        let learning = on.map(|(node, question)| Learning {
+            parts: Arc::clone(&self.parts),
+            credentials: Credentials::of(node, &request),
+            question,
+        });
+        GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning }
+    }
 }
 
 /// Whether there may be sends in it, by all but its body.
@@ -154,9 +171,10 @@ impl<S: Forward> Service<Identified> for Gate<S> {
                 let calling = pin::forward(Arc::clone(&self.parts), inner, phone, call, request);
                 GateFuture::Pin { calling: Box::pin(calling) }
             }
-            Route::Node(node) => {
-                let learning = Some((Arc::clone(&self.parts), Credentials::of(node, &request)));
-                GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning }
+            Route::Node(node) => self.pass(Some((node, None)), request),
+            Route::Asks { node, question } => {
+                let question = numbers::may_teach(question, &request).then_some(question);
+                self.pass(Some((node, question)), request)
             }
             Route::Other if may_be_batch(&request) => {
                 let inner = self.ready();
@@ -164,9 +182,7 @@ impl<S: Forward> Service<Identified> for Gate<S> {
                 let sending = batch::batch(Arc::clone(&self.parts), inner, None, head, Ahead::of(body));
                 GateFuture::Send { sending: self.parts.detaching(sending) }
             }
-            Route::Other => {
-                GateFuture::Pass { inner: self.inner.call(request.map(RequestBody::from)), learning: None }
-            }
+            Route::Other => self.pass(None, request),
         }
     }
 }
@@ -176,7 +192,7 @@ pin_project! {
     #[project = GateProjection]
     pub(super) enum GateFuture<F> {
         /// No send: as it comes.
-        Pass { #[pin] inner: F, learning: Option<(Arc<Parts>, Credentials)> },
+        Pass { #[pin] inner: F, learning: Option<Learning> },
         /// A send, or what may be a batch: goes on to its verdict even if this future is dropped.
         Send { sending: Detaching },
         /// A call that may carry a PIN, or else be a batch.
@@ -196,13 +212,31 @@ where
             GateProjection::Pin { calling } => calling.as_mut().poll(cx),
             GateProjection::Pass { inner, learning } => {
                 let answer = ready!(inner.poll(cx));
-                if let (Some((parts, credentials)), Ok(response)) = (learning.take(), &answer)
-                    && response.status().is_success()
-                {
-                    credentials.learned(&parts);
-                }
-                Poll::Ready(answer)
+                Poll::Ready(match learning.take() {
+                    Some(learning) => answer.map(|answer| learning.from(answer)),
+                    None => answer,
+                })
             }
+        }
+    }
+}
+
+/// What a call on a node can teach.
+struct Learning {
+    parts: Arc<Parts>,
+    credentials: Credentials,
+    question: Option<Question>,
+}
+
+impl Learning {
+    fn from(self, answer: Response<ResponseBody>) -> Response<ResponseBody> {
+        if !answer.status().is_success() {
+            return answer;
+        }
+        self.credentials.learned(&self.parts);
+        match self.question {
+            Some(question) => numbers::overhear(&self.parts, self.credentials.node, question, answer),
+            None => answer,
         }
     }
 }

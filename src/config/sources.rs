@@ -1,0 +1,127 @@
+//! `[[webhook.source]]`: who else may post webhooks, each with a path, a header and a secret of its own.
+
+use http::HeaderName;
+use toml::{Table, Value};
+
+use super::problem::{Problem, did_you_mean};
+use super::read::{Given, Reader, shown_key};
+use super::secrets::{self, Charset};
+use super::{Webhook, WebhookSource, rules};
+
+/// The key.
+const SOURCES: &str = "webhook.source";
+/// The keys of one source.
+const KEYS: [&str; 5] = ["name", "path", "header", "secret", "secret_file"];
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// All sources that are given. One that has a mistake is left out.
+pub(super) fn sources(reader: &mut Reader) -> Vec<WebhookSource> {
+    let Some(given) = reader.given(SOURCES) else { return Vec::new() };
+    let tables = match given.toml() {
+        Some(Value::Array(list)) => list.into_iter().map(table).collect(),
+        _ => None,
+    };
+    let Some(tables) = tables else {
+        // A secret may be in it.
+        let rule = "must be a list of tables, each as [[webhook.source]]";
+        reader.refuse(SOURCES, Problem::new(given.at, None, rule));
+        return Vec::new();
+    };
+    let tables: Vec<Table> = tables;
+    let one = |(index, table): (usize, &Table)| source(reader, &format!("{}[{index}]", given.at), table);
+    tables.iter().enumerate().filter_map(one).collect()
+}
+
+fn table(value: Value) -> Option<Table> {
+    match value {
+        Value::Table(table) => Some(table),
+        _ => None,
+    }
+}
+
+fn source(reader: &mut Reader, at: &str, table: &Table) -> Option<WebhookSource> {
+    for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+        let hint = did_you_mean(&key.to_lowercase(), ".", KEYS.into_iter()).unwrap_or_default();
+        let at = format!("{at}.{}", shown_key(key));
+        reader.refuse(SOURCES, Problem::new(at, None, format!("there is no such key{hint}")));
+    }
+    let name = needed(reader, at, table, "name", name);
+    let path = needed(reader, at, table, "path", rules::url_path);
+    let header = needed(reader, at, table, "header", header);
+    let secret = secret(at, table).map_err(|problem| reader.refuse(SOURCES, problem)).ok();
+    Some(WebhookSource { name: name?, path: path?, header: header?, secret: secret? })
+}
+
+/// A value that each source needs.
+fn needed<T>(
+    reader: &mut Reader,
+    at: &str,
+    table: &Table,
+    key: &str,
+    convert: impl FnOnce(&Given) -> Result<T, String>,
+) -> Option<T> {
+    let at = format!("{at}.{key}");
+    match table.get(key) {
+        Some(value) => reader.converted(SOURCES, &Given::in_list(at, value.clone()), convert),
+        None => {
+            reader.refuse(SOURCES, Problem::new(at, None, "is missing"));
+            None
+        }
+    }
+}
+
+fn secret(at: &str, table: &Table) -> Result<super::Secret, Problem> {
+    let refuse = |key: &str, rule: String| Problem::new(format!("{at}.{key}"), None, rule);
+    let text = |key: &str| match table.get(key).map(|value| value.as_str()) {
+        Some(None) => Err(refuse(key, "must be a string in quotes".to_owned())),
+        Some(Some(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        None => Ok(None),
+    };
+    match (text("secret")?, text("secret_file")?) {
+        (Some(secret), None) => Charset::Line.check(secret).map_err(|rule| refuse("secret", rule)),
+        (None, Some(file)) => {
+            secrets::in_file(file, Charset::Line).map_err(|rule| refuse("secret_file", rule))
+        }
+        (None, None) => Err(refuse("secret", "is missing: anyone could post".to_owned())),
+        (Some(_), Some(_)) => {
+            Err(refuse("secret", format!("is given as {at}.secret_file too: use one of them")))
+        }
+    }
+}
+
+fn name(given: &Given) -> Result<String, String> {
+    let text = given.text()?;
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if (1..=LONGEST_NAME).contains(&text.len()) && text.chars().all(good) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("must be 1 to {LONGEST_NAME} letters, digits and -_."))
+    }
+}
+
+fn header(given: &Given) -> Result<HeaderName, String> {
+    given.text()?.parse().map_err(|_| "must be the name of a header, as in \"X-Signature\"".to_owned())
+}
+
+/// What sources must be beside each other, and beside the path of the callback URL.
+pub(super) fn judge(reader: &mut Reader, webhook: &Webhook) {
+    if !reader.all_good(&[SOURCES, "webhook.path"]) {
+        return;
+    }
+    for (index, source) in webhook.sources.iter().enumerate() {
+        let mut before = webhook.sources.iter().take(index);
+        let mut refuse = |key: &str, value: &str, rule: &str| {
+            let at = format!("{SOURCES}[{index}].{key}");
+            reader.refuse(SOURCES, Problem::new(at, Some(format!("{value:?}")), rule));
+        };
+        if source.path == webhook.path {
+            refuse("path", &source.path, "is webhook.path: each needs a path of its own");
+        } else if before.clone().any(|other| other.path == source.path) {
+            refuse("path", &source.path, "is another source's: each needs a path of its own");
+        }
+        if before.any(|other| other.name == source.name) {
+            refuse("name", &source.name, "is another source's");
+        }
+    }
+}
