@@ -1,5 +1,8 @@
 //! The simulated Meta does what the facts say: otherwise the tests that trust it prove nothing.
 
+mod accounts;
+mod codes;
+mod events;
 mod locks;
 mod timelines;
 
@@ -20,6 +23,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use sendfuse::clock::Clock;
+use sendfuse::graph::class::Class;
 use sendfuse::simulator::{
     Delay, Encoding, Fault, FaultRule, Health, Listening, Options, PHONE, PhoneCounts, Profile, Protocols,
     Simulator, WABA,
@@ -164,6 +168,19 @@ fn verdict(health: &Value) -> (String, Vec<String>) {
         (can != "AVAILABLE" || !codes.is_empty()).then(|| format!("{kind} {can} {}", codes.join(" ")))
     });
     (health["can_send_message"].as_str().unwrap().to_owned(), blamed.collect())
+}
+
+const TEMPLATE: &str =
+    r#"{"messaging_product":"whatsapp","to":"16505551234","type":"template","template":{"name":"x"}}"#;
+
+/// A send of a class on one of a phone's edges.
+fn template(phone: &str, edge: &str) -> Request<Full<Bytes>> {
+    post(&format!("/v23.0/{phone}/{edge}"), TEMPLATE)
+}
+
+/// A switch over HTTP.
+fn switch(name: &str, body: &Value) -> Request<Full<Bytes>> {
+    post(&format!("/_simulator/{name}"), &body.to_string())
 }
 
 fn locked_status(status: &Value) -> bool {

@@ -22,6 +22,51 @@ impl Answer {
     }
 }
 
+/// What errors say that come in answers as well as in statuses.
+pub(super) struct Words {
+    pub(super) title: &'static str,
+    /// `details` of an answer.
+    answered: &'static str,
+    /// `details` of a status.
+    pub(super) told: &'static str,
+}
+
+impl Words {
+    /// Of those that locks have.
+    pub(super) fn of(code: i64) -> Self {
+        let same = |title, details| Self { title, answered: details, told: details };
+        match code {
+            LOCKED => Self {
+                title: "Business Account locked",
+                answered: "The WhatsApp Business Account is restricted or disabled for a policy violation, or data in the \
+                           request could not be verified against the account's own.",
+                told: "Business account has been locked.",
+            },
+            368 => same(
+                "Temporarily blocked for policies violations",
+                "The account has violated a policy, and may not send for some time.",
+            ),
+            130_497 => same(
+                "Business account is restricted from messaging users in this country",
+                "The account may not send to users of this country.",
+            ),
+            131_042 => same(
+                "Business eligibility payment issue",
+                "There is an error with the payment method of the account.",
+            ),
+            131_048 => same(
+                "Spam rate limit hit",
+                "Too many messages of this phone number were blocked or flagged as spam.",
+            ),
+            CLOSED => same(
+                "Re-engagement message",
+                "The recipient has not written to this number for more than 24 hours.",
+            ),
+            _ => same("Simulated error", "This is what the lock was told to say."),
+        }
+    }
+}
+
 /// One of Graph's errors.
 #[derive(Clone, Debug)]
 pub(super) struct Failure {
@@ -31,27 +76,30 @@ pub(super) struct Failure {
     message: String,
     subcode: Option<i64>,
     details: Option<String>,
+    /// Whether a lock says so.
+    pub(super) by_lock: bool,
 }
 
 /// The code of a locked account.
 pub(super) const LOCKED: i64 = 131_031;
+/// The code of a message to a user who has not written for a day.
+pub(super) const CLOSED: i64 = 131_047;
 
 impl Failure {
     /// A WhatsApp error: its message is `(#code) title`.
     pub(super) fn new(status: u16, code: i64, title: &str) -> Self {
         let message = format!("(#{code}) {title}");
-        Self { status, code, kind: "OAuthException", message, subcode: None, details: None }
+        Self { status, code, kind: "OAuthException", message, subcode: None, details: None, by_lock: false }
     }
 
     pub(super) fn details(self, details: impl Into<String>) -> Self {
         Self { details: Some(details.into()), ..self }
     }
 
-    pub(super) fn locked(status: u16) -> Self {
-        Self::new(status, LOCKED, "Business Account locked").details(
-            "The WhatsApp Business Account is restricted or disabled for a policy violation, or data in the request \
-             could not be verified against the account's own.",
-        )
+    /// What a lock of this code says.
+    pub(super) fn locked(status: u16, code: i64) -> Self {
+        let words = Words::of(code);
+        Self { by_lock: true, ..Self::new(status, code, words.title).details(words.answered) }
     }
 
     pub(super) fn missing(parameter: &str) -> Self {
@@ -66,6 +114,12 @@ impl Failure {
 
     pub(super) fn token(message: &str) -> Self {
         Self { message: message.into(), ..Self::new(401, 190, "") }
+    }
+
+    /// A token that was good once.
+    pub(super) fn revoked() -> Self {
+        let message = "Error validating access token: The session has been invalidated.";
+        Self { subcode: Some(460), ..Self::token(message) }
     }
 
     /// The node does not exist, or does not have this edge.
@@ -90,7 +144,7 @@ impl Failure {
     /// Whatever a fault asks for.
     pub(super) fn simulated(status: u16, code: i64) -> Self {
         match code {
-            LOCKED => Self::locked(status),
+            LOCKED => Self::locked(status, code),
             _ => Self::new(status, code, "Simulated error"),
         }
     }

@@ -2,11 +2,12 @@
 
 use tokio::time::sleep;
 
-use super::answer::{Answer, Failure, LOCKED};
+use super::answer::{Answer, Failure};
 use super::faults::{self, Fault, Requests};
 use super::http::Arrived;
 use super::params::Params;
-use super::{Simulator, nodes};
+use super::{Simulator, nodes, sends};
+use crate::graph::class::Class;
 
 /// What became of a request.
 pub(super) enum Carried {
@@ -36,7 +37,7 @@ pub(super) async fn carry_out(
     answer: impl Future<Output = Result<Answer, Failure>>,
 ) -> Carried {
     let kind = nodes::kind(request, params);
-    let faults = arrived(simulator, request, kind);
+    let faults = arrived(simulator, request, params, kind);
     if faults.contains(&Fault::Stall) {
         return Carried::Stalled;
     }
@@ -51,7 +52,7 @@ pub(super) async fn carry_out(
         Some(failure) => Err(failure),
         None => answer.await,
     };
-    if kind == Requests::Sends && outcome.as_ref().is_err_and(|failure| failure.code == LOCKED) {
+    if kind == Requests::Sends && outcome.as_ref().is_err_and(|failure| failure.by_lock) {
         count_refusal(simulator, request);
     }
     for fault in &faults {
@@ -63,14 +64,17 @@ pub(super) async fn carry_out(
 }
 
 /// Counts a request by its kind, and takes its faults.
-fn arrived(simulator: &Simulator, request: &Arrived, kind: Requests) -> Vec<Fault> {
+fn arrived(simulator: &Simulator, request: &Arrived, params: Option<&Params>, kind: Requests) -> Vec<Fault> {
     let node = request.target.node();
+    let class = params.map_or(Class::CustomerInitiated, sends::class);
+    let wa_id = params.and_then(sends::recipient);
     let mut state = simulator.state();
+    let locked = node.is_some_and(|id| state.lock_on(id, class, wa_id.as_deref()).is_some());
     if let Some(phone) = node.and_then(|id| state.phone(id)) {
         match kind {
             Requests::Sends => {
                 phone.counts.arrived += 1;
-                phone.counts.arrived_after_lock += u64::from(phone.lock.is_some());
+                phone.counts.arrived_after_lock += u64::from(locked);
             }
             Requests::Probes => phone.counts.probes += 1,
             _ => {}

@@ -76,6 +76,14 @@ pub(super) async fn serve(
 }
 
 impl Arrived {
+    /// Where the client has found the simulator: addresses that are handed out begin so.
+    pub(super) fn origin(&self) -> String {
+        let host = self.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority =
+            self.head.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
+        format!("{}://{authority}", self.scheme)
+    }
+
     pub(super) fn params(&self) -> Result<Params, Failure> {
         let content_type = self.head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         Params::read(content_type.unwrap_or_default(), self.head.uri.query(), &self.body)

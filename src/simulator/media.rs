@@ -46,12 +46,9 @@ pub(super) fn upload(simulator: &Simulator, request: &Arrived, params: &Params) 
 }
 
 pub(super) fn read(simulator: &Simulator, request: &Arrived, id: &str) -> Result<Answer, Failure> {
-    let host = request.head.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority =
-        request.head.uri.authority().map(http::uri::Authority::as_str).or(host).unwrap_or("localhost");
     let state = simulator.state();
     let media = state.media.get(id).ok_or_else(|| Failure::unknown_object(&Method::GET, id))?;
-    let url = format!("{}://{authority}/{DOWNLOAD}/{}?mid={id}", request.scheme, media.bytes);
+    let url = format!("{}/{DOWNLOAD}/{}?mid={id}", request.origin(), media.bytes);
     Ok(Answer::Json(json!({
         "messaging_product": "whatsapp",
         "url": url,

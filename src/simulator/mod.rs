@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `listen`, `wire`, `tls` | connections: sockets, any other IO, certificates of our own |
 //! | `http`, `carry` | one request: read, record, carry out, answer with the faults that are set |
-//! | `nodes` | which node and edge a path names; reads of fields |
+//! | `nodes` | which node and edge a path names, and who may ask |
+//! | `fields`, `numbers` | reads of a node's fields, and of a WABA's phones |
 //! | `batch` | up to fifty operations in one request |
 //! | `sends`, `registration`, `media`, `subscriptions` | the edges |
-//! | `lock` | how a locked phone behaves |
+//! | `lock`, `accounts` | how locks behave: of a phone, of a WABA and all its phones |
 //! | `statuses` | what is told of an accepted message, and when |
-//! | `webhooks` | how that is delivered to the callback: signed, repeated, retried |
+//! | `events` | what is told of accounts, in all the shapes that it comes in |
+//! | `webhooks` | how all that is delivered to the callback: signed, repeated, retried |
 //! | `health` | health status answers |
 //! | `faults` | what goes wrong on the wire |
 //! | `timeline` | scripts: what happens when; those that are shipped are in `timelines` |
@@ -31,6 +33,11 @@
 //! - A webhook carries one status. `X-Hub-Signature` (SHA-1) is not sent. `conversation` is never there (as from v24).
 //! - A plain `subscribed_apps` does the handshake too, and webhooks flow without any subscription.
 //! - PIN limits that Meta does not document are ours: see `registration`. No code is ever sent by SMS.
+//! - A WABA that is deleted or offboarded can be read as before; one that is restricted says ACTIVE and APPROVED, as a real one did.
+//! - A page of `phone_numbers` has 25 if nobody says, in the order of ids; `next` and `previous` have no token in them.
+//! - Which codes go with SIP on the app is made up beyond their numbers (138025, 138026).
+//! - Account events have `object` before `entry`, and their members in the documented order, unless told otherwise; the fields of a
+//!   `value` come in alphabetical order. For fields of which Meta shows no sample, the value is ours.
 //! - A lock's synchronous answer is assembled from the documentation; nobody has published one. A ban's sends are
 //!   answered like that as well.
 //! - Of a new number under review it is known that its WABA says PENDING, and that its sends are accepted and fail. The rest is
@@ -47,19 +54,23 @@
 //! - `Date` is the machine's even under a paused clock.
 //! - Nested field expansion (`fields=a{b}`) is an unknown field.
 
+mod accounts;
 mod answer;
 mod batch;
 mod carry;
 mod control;
 mod delay;
 mod encoding;
+mod events;
 mod faults;
+mod fields;
 mod health;
 mod http;
 mod listen;
 mod lock;
 mod media;
 mod nodes;
+mod numbers;
 mod params;
 mod record;
 mod registration;
@@ -84,13 +95,14 @@ use crate::clock::Clock;
 
 pub use delay::{Delay, MalformedDelay};
 pub use encoding::Encoding;
+pub use events::{BanState, EntryId, Event, Expiration, News, NumberIn, Shape};
 pub use faults::{Fault, FaultRule, Requests};
-pub use health::Health;
+pub use health::{Entity, Health};
 pub use listen::{Listening, Protocols};
-pub use lock::{Lock, Profile};
+pub use lock::{AccountLock, Lock, Profile, Reason};
 pub use record::{Counts, PhoneCounts, Recorded};
 pub use timeline::{SHIPPED, Timeline, TimelineError, UnknownPhones};
-pub use webhooks::{Deliver, Delivery};
+pub use webhooks::{Deliver, Delivery, Forwarder};
 
 use state::State;
 
@@ -100,6 +112,8 @@ pub const PHONE: &str = "106540352242922";
 pub const WABA: &str = "102290129340398";
 /// The business portfolio of every WABA here.
 pub const BUSINESS: &str = "506914307656634";
+/// The business portfolio of a partner, whose id some account events have.
+pub const PARTNER: &str = "980198427658004";
 /// The app of every token here.
 pub const APP: &str = "634974688087057";
 
@@ -207,13 +221,14 @@ impl Simulator {
         self.authority().map(|authority| authority.pem().to_owned())
     }
 
-    /// Locks a phone from now on. [`Profile::Ban`] takes all phones of its WABA. An id that is no phone: nothing.
+    /// Locks a phone from now on. [`Profile::Ban`] takes all phones of its WABA, which is [`Reason::Disabled`]. An id that is
+    /// no phone: nothing.
     pub fn lock(&self, phone: &str, lock: impl Into<Lock>) {
         self.state().lock_phone(phone, lock.into());
         self.inner.changed.notify_waiters();
     }
 
-    /// Ends a phone's lock (a ban: of all phones of the WABA). After [`Profile::LateDuplicates`] its failures come
+    /// Ends a phone's locks (a ban: of all phones of the WABA). After [`Profile::LateDuplicates`] its failures come
     /// again, which needs a tokio runtime; after [`Profile::ReengagementWave`] others follow.
     pub fn unlock(&self, phone: &str) {
         let late = self.state().unlock_phone(phone);
@@ -221,11 +236,10 @@ impl Simulator {
         webhooks::deliver_again(self, late);
     }
 
-    /// What health status says about a phone, whatever its lock; `None` follows the lock again.
-    pub fn set_health(&self, phone: &str, health: Option<Health>) {
-        if let Some(phone) = self.state().phone(phone) {
-            phone.health = health;
-        }
+    /// What health status says about a phone, or about a WABA and its phones, whatever their locks; `None` follows them
+    /// again. What is set for a phone comes first.
+    pub fn set_health(&self, id: &str, health: Option<Health>) {
+        self.state().set_health(id, health);
     }
 
     /// Lets something go wrong.

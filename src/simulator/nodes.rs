@@ -1,14 +1,14 @@
-//! Which node and edge a path names, who may ask, and the reads of a node's fields.
+//! Which node and edge a path names, and who may ask.
 
 use http::{Method, header};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::answer::{Answer, Failure};
 use super::faults::Requests;
 use super::http::Arrived;
 use super::params::Params;
-use super::state::{Node, Phone, State};
-use super::{BUSINESS, Simulator, health, media, registration, sends, subscriptions};
+use super::state::Node;
+use super::{Simulator, fields, media, numbers, registration, sends, subscriptions};
 
 /// A path: decoded, without empty segments.
 pub(super) struct Target {
@@ -136,9 +136,9 @@ pub(super) async fn answer(
         ("GET", Node::Phone, edge) if OTHER_PHONE_EDGES.contains(&edge) => {
             Ok(Answer::Json(json!({"data": []})))
         }
-        ("GET", Node::Phone, "") => read_phone(simulator, id, params),
-        ("GET", Node::Waba, "") => read_waba(simulator, id, params),
-        ("GET", Node::Waba, "phone_numbers") => Ok(phone_numbers(simulator, id)),
+        ("GET", Node::Phone, "") => fields::of_phone(simulator, id, params),
+        ("GET", Node::Waba, "") => fields::of_waba(simulator, id, params),
+        ("GET", Node::Waba, "phone_numbers") => numbers::list(simulator, request, id, params),
         ("GET", Node::Waba, "message_templates" | "activities") => Ok(Answer::Json(json!({"data": []}))),
         (method, Node::Waba, "subscribed_apps") => {
             subscriptions::subscribed_apps(simulator, method, id, params).await
@@ -163,6 +163,18 @@ const OTHER_PHONE_EDGES: [&str; 10] = [
     "groups",
 ];
 
+impl Simulator {
+    /// A token that is answered 190 from now on, by every call.
+    pub fn revoke_token(&self, token: &str) {
+        self.state().revoked.insert(token.to_owned());
+    }
+
+    /// Ends [`Simulator::revoke_token`].
+    pub fn restore_token(&self, token: &str) {
+        self.state().revoked.remove(token);
+    }
+}
+
 fn check_token(simulator: &Simulator, request: &Arrived, params: &Params) -> Result<(), Failure> {
     let header = request.head.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let header = header
@@ -173,118 +185,14 @@ fn check_token(simulator: &Simulator, request: &Arrived, params: &Params) -> Res
         None => params.text("access_token").unwrap_or_default(),
     };
     let good = &simulator.inner.options.tokens;
-    if token.is_empty() {
+    if simulator.state().revoked.contains(&token) {
+        Err(Failure::revoked())
+    } else if token.is_empty() {
         Err(Failure::token("An access token is required to request this resource."))
     } else if good.contains(&token) || (good.is_empty() && token.starts_with("EAA")) {
         Ok(())
     } else {
         Err(Failure::token("Invalid OAuth access token - Cannot parse access token"))
-    }
-}
-
-fn read_phone(simulator: &Simulator, id: &str, params: &Params) -> Result<Answer, Failure> {
-    const DEFAULT: &str = "verified_name,code_verification_status,display_phone_number,quality_rating,platform_type,\
-                           throughput,webhook_configuration";
-    let mut state = simulator.state();
-    state.phone(id);
-    let all = state.known_phone(id).map(|phone| phone_fields(&state, id, phone)).unwrap_or_default();
-    select(&all, &params.text("fields").unwrap_or_else(|| DEFAULT.into()), id)
-}
-
-fn read_waba(simulator: &Simulator, id: &str, params: &Params) -> Result<Answer, Failure> {
-    let all = waba_fields(&simulator.state(), id);
-    select(&all, &params.text("fields").unwrap_or_else(|| "name,currency,timezone_id".into()), id)
-}
-
-/// The fields that were asked for, and the id.
-fn select(all: &Map<String, Value>, fields: &str, id: &str) -> Result<Answer, Failure> {
-    let mut selected = Map::from_iter([("id".to_owned(), json!(id))]);
-    for field in fields.split(',').filter(|field| *field != "id") {
-        let value = all
-            .get(field)
-            .ok_or_else(|| Failure::new(400, 100, &format!("Tried accessing nonexisting field ({field})")))?;
-        selected.insert(field.to_owned(), value.clone());
-    }
-    Ok(Answer::Json(Value::Object(selected)))
-}
-
-fn phone_fields(state: &State, id: &str, phone: &Phone) -> Map<String, Value> {
-    let banned = state.banned(&phone.waba);
-    let status = if banned {
-        "BANNED"
-    } else if phone.two_step.deregistered {
-        "DISCONNECTED"
-    } else {
-        "CONNECTED"
-    };
-    let new = phone.under_review();
-    object(json!({
-        "display_phone_number": phone.display,
-        "verified_name": "Lucky Shrub",
-        "status": status,
-        "quality_rating": if new { "UNKNOWN" } else { "GREEN" },
-        "throughput": {"level": "STANDARD"},
-        "account_mode": "LIVE",
-        "name_status": if new { "PENDING_REVIEW" } else { "APPROVED" },
-        "code_verification_status": "VERIFIED",
-        "platform_type": "CLOUD_API",
-        "is_pin_enabled": phone.two_step.pin.is_some(),
-        "is_official_business_account": false,
-        "is_on_biz_app": new,
-        "whatsapp_business_manager_messaging_limit": "TIER_UNLIMITED",
-        "last_onboarded_time": "2025-01-01T00:00:00+0000",
-        "webhook_configuration": subscriptions::configuration(state, phone),
-        "health_status": health::of_phone(id, phone, banned),
-    }))
-}
-
-fn waba_fields(state: &State, waba: &str) -> Map<String, Value> {
-    let (banned, under_review) = (state.banned(waba), state.under_review(waba));
-    let review = match (banned, under_review) {
-        (true, _) => "REJECTED",
-        (false, true) => "PENDING",
-        (false, false) => "APPROVED",
-    };
-    object(json!({
-        "name": "Lucky Shrub",
-        "status": if banned { "DISABLED" } else { "ACTIVE" },
-        "account_review_status": review,
-        "business_verification_status": if under_review { "not_verified" } else { "verified" },
-        "country": "US",
-        "ownership_type": "SELF",
-        "currency": "USD",
-        "timezone_id": "1",
-        "marketing_messages_onboarding_status": "ONBOARDED",
-        "owner_business_info": {"id": BUSINESS, "name": "Lucky Shrub"},
-        "health_status": health::of_waba(waba, banned, under_review),
-    }))
-}
-
-fn phone_numbers(simulator: &Simulator, waba: &str) -> Answer {
-    const FIELDS: [&str; 7] = [
-        "verified_name",
-        "code_verification_status",
-        "display_phone_number",
-        "quality_rating",
-        "platform_type",
-        "throughput",
-        "last_onboarded_time",
-    ];
-    let state = simulator.state();
-    let data = state.phones_of(waba).into_iter().map(|(id, phone)| {
-        let mut fields = phone_fields(&state, id, phone);
-        fields.retain(|name, _| FIELDS.contains(&name.as_str()));
-        fields.insert("id".into(), json!(id));
-        Value::Object(fields)
-    });
-    let data: Vec<Value> = data.collect();
-    Answer::Json(json!({"data": data, "paging": {"cursors": {"before": "QVFI", "after": "QVFJ"}}}))
-}
-
-fn object(value: Value) -> Map<String, Value> {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
     }
 }
 

@@ -17,7 +17,7 @@ pub struct Counts {
     pub webhooks: u64,
     /// Attempts that were answered 200.
     pub webhooks_acknowledged: u64,
-    /// Per phone that was ever named.
+    /// Per phone that was ever named, or of which anything was counted: not all that were made at once.
     pub phones: BTreeMap<String, PhoneCounts>,
 }
 
@@ -26,13 +26,13 @@ pub struct Counts {
 pub struct PhoneCounts {
     /// Sends that arrived whole, whatever became of them.
     pub arrived: u64,
-    /// Of these, the ones that arrived while the phone was locked (by any profile).
+    /// Of these, the ones that arrived while a lock held them, of the phone or of its WABA (by any profile).
     pub arrived_after_lock: u64,
     /// Sends that were given a wamid.
     pub accepted: u64,
-    /// Sends that were answered 131031.
+    /// Sends that were answered 131031, or whatever code the lock has.
     pub refused: u64,
-    /// Messages that were told to have failed by 131031.
+    /// Messages that were told to have failed by 131031, or whatever code the lock has.
     pub failed: u64,
     /// Messages that were told to have failed by 131047.
     pub windows_closed: u64,

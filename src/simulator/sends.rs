@@ -9,6 +9,7 @@ use super::answer::{Answer, Failure};
 use super::lock::Profile;
 use super::params::Params;
 use super::statuses::{self, Course, Message};
+use crate::graph::class::Class;
 
 /// The message types there are; each has an object of its name beside it.
 const TYPES: [&str; 13] = [
@@ -45,6 +46,20 @@ pub(super) fn read_receipt(simulator: &Simulator, phone: &str, params: &Params) 
     Ok(Answer::success())
 }
 
+fn is_template(params: &Params) -> bool {
+    params.text("type").as_deref() == Some("template")
+}
+
+/// Templates begin a conversation; `/marketing_messages` takes nothing else. What is encrypted is taken for a reply.
+pub(super) fn class(params: &Params) -> Class {
+    if is_template(params) { Class::BusinessInitiated } else { Class::CustomerInitiated }
+}
+
+/// The number that a send is for, where it is for one that can be read.
+pub(super) fn recipient(params: &Params) -> Option<String> {
+    Recipient::read(params).ok()?.wa_id
+}
+
 /// A send on one of the three edges.
 pub(super) fn send(
     simulator: &Simulator,
@@ -61,13 +76,14 @@ pub(super) fn send(
         check_content(params, edge)?;
         Recipient::read(params)?
     };
-    let template = params.text("type").as_deref() == Some("template");
+    let class = class(params);
+    let template = is_template(params);
     let category = match (edge, template) {
         ("marketing_messages", _) => "marketing_lite",
         (_, true) => "utility",
         _ => "service",
     };
-    let course = admit(simulator, phone, &recipient, category == "service")?;
+    let course = admit(simulator, phone, &recipient, class)?;
     let wamid = wamid(simulator, recipient.wa_id.as_deref().unwrap_or("0"));
     let answer = if encrypted {
         let opaque = format!("{}{}", wamid, simulator.draw());
@@ -180,17 +196,12 @@ impl Recipient {
     }
 }
 
-/// Whether a send is taken, and what becomes of it. Only templates need no open window.
-fn admit(
-    simulator: &Simulator,
-    phone: &str,
-    recipient: &Recipient,
-    needs_window: bool,
-) -> Result<Course, Failure> {
+/// Whether a send is taken, and what becomes of it. What the business begins needs no open window.
+fn admit(simulator: &Simulator, id: &str, recipient: &Recipient, class: Class) -> Result<Course, Failure> {
     let lucky = |percent| simulator.chance(percent);
     let mut state = simulator.state();
-    let Some(phone) = state.phone(phone) else {
-        return Err(Failure::unknown_object(&http::Method::POST, phone));
+    let Some(phone) = state.phone(id) else {
+        return Err(Failure::unknown_object(&http::Method::POST, id));
     };
     if phone.two_step.deregistered {
         return Err(Failure::new(400, 133_010, "Phone number not registered"));
@@ -198,23 +209,26 @@ fn admit(
     if recipient.wa_id.as_ref() == Some(&phone.display) {
         return Err(Failure::new(400, 131_021, "Recipient cannot be sender"));
     }
-    let profile = phone.lock.as_ref().map(|lock| &lock.profile);
-    let failures_after = phone.lock.as_ref().and_then(|lock| lock.failures_after);
-    let course = match profile {
-        None if needs_window && lucky(phone.closed_windows()) => Course::WindowClosed,
+    let closed = phone.closed_windows();
+    let course = match state.lock_on(id, class, recipient.wa_id.as_deref()) {
+        None if class == Class::CustomerInitiated && lucky(closed) => Course::WindowClosed,
         None => Course::Delivered,
-        Some(Profile::Sync403 | Profile::Ban) => return Err(Failure::locked(403)),
-        Some(Profile::Sync400) => return Err(Failure::locked(400)),
-        Some(Profile::Intermittent { delivered_percent }) if lucky(*delivered_percent) => Course::Delivered,
-        Some(
+        Some(lock) => match &lock.profile {
+            Profile::Sync403 | Profile::Ban => return Err(Failure::locked(403, lock.code)),
+            Profile::Sync400 => return Err(Failure::locked(400, lock.code)),
+            Profile::Intermittent { delivered_percent } if lucky(*delivered_percent) => Course::Delivered,
             Profile::Async
             | Profile::LateDuplicates { .. }
             | Profile::Intermittent { .. }
             | Profile::ReviewPending
-            | Profile::ReengagementWave { .. },
-        ) => Course::Locked(failures_after),
+            | Profile::ReengagementWave { .. } => {
+                Course::Locked { code: lock.code, after: lock.failures_after }
+            }
+        },
     };
-    phone.counts.accepted += 1;
+    if let Some(phone) = state.phone(id) {
+        phone.counts.accepted += 1;
+    }
     drop(state);
     simulator.inner.changed.notify_waiters();
     Ok(course)

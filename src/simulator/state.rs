@@ -1,16 +1,17 @@
 //! What the simulated Meta knows: its phones, their locks, and what it counts.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Options;
+use super::accounts::{Account, own_waba};
 use super::delay::Delay;
 use super::faults::FaultRule;
 use super::health::Health;
-use super::lock::{Lock, Profile};
+use super::lock::{Held, Profile};
 use super::media::Media;
 use super::record::{Counts, PhoneCounts, Recorded};
 use super::registration::TwoStep;
@@ -20,7 +21,11 @@ const LATE_FAILURES: usize = 10_000;
 
 /// Everything that changes.
 pub(super) struct State {
-    phones: HashMap<String, Phone>,
+    pub(super) phones: HashMap<String, Phone>,
+    /// By the id of their WABA.
+    pub(super) accounts: HashMap<String, Account>,
+    /// Tokens that are not good any more.
+    pub(super) revoked: HashSet<String>,
     pub(super) media: HashMap<String, Media>,
     pub(super) faults: Vec<FaultRule>,
     pub(super) recorded: VecDeque<Recorded>,
@@ -29,7 +34,6 @@ pub(super) struct State {
     pub(super) status_delay: Delay,
     /// Overrides by `subscribed_apps`, by WABA.
     pub(super) waba_callbacks: HashMap<String, String>,
-    banned: HashSet<String>,
     accept_any_phone: bool,
 }
 
@@ -39,16 +43,18 @@ pub(super) struct Phone {
     pub(super) waba: String,
     pub(super) display: String,
     pub(super) two_step: TwoStep,
-    pub(super) lock: Option<Lock>,
+    pub(super) locks: Vec<Held>,
     pub(super) health: Option<Health>,
     pub(super) counts: PhoneCounts,
+    /// Not made among many: it is in the counts from the beginning.
+    pub(super) named: bool,
     pub(super) callback: Option<String>,
     late: Vec<Bytes>,
-    wave: Option<Wave>,
+    pub(super) wave: Option<Wave>,
 }
 
 /// What follows a [`Profile::ReengagementWave`].
-struct Wave {
+pub(super) struct Wave {
     began: Instant,
     lasting: Duration,
     failed_percent: u8,
@@ -72,9 +78,10 @@ pub(super) enum Node {
 
 impl State {
     pub(super) fn new(options: &Options) -> Self {
-        let phones = options.phones.iter().map(|(id, waba)| (id.clone(), Phone::new(id, waba.clone())));
-        Self {
-            phones: phones.collect(),
+        let mut state = Self {
+            phones: HashMap::new(),
+            accounts: HashMap::new(),
+            revoked: HashSet::new(),
             media: HashMap::new(),
             faults: Vec::new(),
             recorded: VecDeque::new(),
@@ -82,9 +89,12 @@ impl State {
             webhook_url: options.webhook_url.clone(),
             status_delay: options.status_delay.into(),
             waba_callbacks: HashMap::new(),
-            banned: HashSet::new(),
             accept_any_phone: options.accept_any_phone,
+        };
+        for (id, waba) in &options.phones {
+            state.add_phone(id, waba.clone()).named = true;
         }
+        state
     }
 
     pub(super) fn node(&self, id: &str) -> Node {
@@ -92,7 +102,7 @@ impl State {
             Node::Phone
         } else if self.media.contains_key(id) {
             Node::Media
-        } else if self.phones.values().any(|phone| phone.waba == id) {
+        } else if self.accounts.get(id).is_some_and(|account| !account.phones.is_empty()) {
             Node::Waba
         } else if self.may_be_phone(id) {
             Node::Phone
@@ -107,8 +117,7 @@ impl State {
             if self.node(id) != Node::Phone {
                 return None;
             }
-            let waba = format!("8{}", id.get(1..).unwrap_or_default());
-            self.phones.insert(id.to_owned(), Phone::new(id, waba));
+            self.add_phone(id, own_waba(id)).named = true;
         }
         self.phones.get_mut(id)
     }
@@ -117,77 +126,27 @@ impl State {
         self.phones.get(id)
     }
 
-    /// The phones of a WABA, in the order of their ids.
-    pub(super) fn phones_of(&self, waba: &str) -> BTreeMap<&String, &Phone> {
-        self.phones.iter().filter(|(_, phone)| phone.waba == waba).collect()
-    }
-
-    pub(super) fn banned(&self, waba: &str) -> bool {
-        self.banned.contains(waba)
-    }
-
-    /// Whether one of a WABA's phones is a new one under review; then the WABA is.
-    pub(super) fn under_review(&self, waba: &str) -> bool {
-        self.phones.values().any(|phone| phone.waba == waba && phone.under_review())
-    }
-
-    pub(super) fn lock_phone(&mut self, id: &str, lock: Lock) {
-        let Some(phone) = self.phone(id) else { return };
-        let waba = phone.waba.clone();
-        phone.wave = None;
-        phone.lock = Some(lock.clone());
-        if lock.profile == Profile::Ban {
-            for sibling in self.phones.values_mut().filter(|sibling| sibling.waba == waba) {
-                sibling.lock = Some(lock.clone());
-            }
-            self.banned.insert(waba);
-        }
-    }
-
-    pub(super) fn unlock_phone(&mut self, id: &str) -> Option<Late> {
-        let phone = self.phone(id)?;
-        let bodies = std::mem::take(&mut phone.late);
-        let waba = phone.waba.clone();
-        match phone.lock.take()?.profile {
-            Profile::LateDuplicates { after } => Some(Late { phone: id.to_owned(), after, bodies }),
-            Profile::ReengagementWave { lasting, failed_percent } => {
-                phone.wave = Some(Wave { began: Instant::now(), lasting, failed_percent });
-                None
-            }
-            Profile::Ban => {
-                for sibling in self.phones.values_mut().filter(|sibling| sibling.waba == waba) {
-                    sibling.lock = None;
-                }
-                self.banned.remove(&waba);
-                None
-            }
-            _ => None,
-        }
-    }
-
     pub(super) fn counts(&self) -> Counts {
-        let phones = self.phones.iter().map(|(id, phone)| (id.clone(), phone.counts)).collect();
+        let counted =
+            self.phones.iter().filter(|(_, phone)| phone.named || phone.counts != PhoneCounts::default());
+        let phones = counted.map(|(id, phone)| (id.clone(), phone.counts)).collect();
         Counts { phones, ..self.totals.clone() }
     }
 
     fn may_be_phone(&self, id: &str) -> bool {
-        let reserved = [super::BUSINESS, super::APP].contains(&id) || id.starts_with('8');
+        let reserved = [super::BUSINESS, super::APP, super::PARTNER].contains(&id) || id.starts_with('8');
         let digits = (15..=17).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());
         self.accept_any_phone && digits && !reserved
     }
 }
 
 impl Phone {
-    fn new(id: &str, waba: String) -> Self {
+    pub(super) fn new(id: &str) -> Self {
         let display = match id {
             super::PHONE => "15550783881".to_owned(),
             _ => format!("1555{}", id.get(id.len().saturating_sub(7)..).unwrap_or_default()),
         };
-        Self { waba, display, ..Self::default() }
-    }
-
-    pub(super) fn under_review(&self) -> bool {
-        self.lock.as_ref().is_some_and(|lock| lock.profile == Profile::ReviewPending)
+        Self { display, ..Self::default() }
     }
 
     /// How many of 100 messages go to a window that has closed.
@@ -198,10 +157,26 @@ impl Phone {
 
     /// Keeps a failure that will be delivered again after the unlock.
     pub(super) fn keep_failure(&mut self, body: &Bytes) {
-        let late =
-            self.lock.as_ref().is_some_and(|lock| matches!(lock.profile, Profile::LateDuplicates { .. }));
-        if late && self.late.len() < LATE_FAILURES {
+        if self.late.len() < LATE_FAILURES {
             self.late.push(body.clone());
         }
+    }
+
+    /// What follows the end of its locks, or of its WABA's.
+    pub(super) fn unlocked(&mut self, id: &str, ended: &[Held]) -> Option<Late> {
+        let mut late = None;
+        for held in ended {
+            match held.lock.profile {
+                Profile::LateDuplicates { after } => {
+                    let bodies = std::mem::take(&mut self.late);
+                    late = Some(Late { phone: id.to_owned(), after, bodies });
+                }
+                Profile::ReengagementWave { lasting, failed_percent } => {
+                    self.wave = Some(Wave { began: Instant::now(), lasting, failed_percent });
+                }
+                _ => {}
+            }
+        }
+        late
     }
 }

@@ -8,8 +8,9 @@ use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
 use super::Simulator;
+use super::answer::{CLOSED, Words};
 use super::delay::Delay;
-use super::webhooks::{deliver, escaped, upgrade};
+use super::webhooks::{To, deliver, escaped, upgrade};
 
 /// An accepted message.
 #[derive(Clone)]
@@ -28,8 +29,8 @@ pub(super) struct Message {
 pub(super) enum Course {
     /// `sent`, `delivered`, perhaps `read`.
     Delivered,
-    /// `failed`, 131031; with a delay of the lock's own, if it has one.
-    Locked(Option<Delay>),
+    /// `failed`, by a lock of this code; with a delay of its own, if it has one.
+    Locked { code: i64, after: Option<Delay> },
     /// `failed`, 131047.
     WindowClosed,
 }
@@ -39,19 +40,9 @@ enum Status {
     Sent,
     Delivered,
     Read,
-    Failed { code: i64, title: &'static str, details: &'static str },
+    /// By this code.
+    Failed(i64),
 }
-
-const LOCKED: Status = Status::Failed {
-    code: super::answer::LOCKED,
-    title: "Business Account locked",
-    details: "Business account has been locked.",
-};
-const WINDOW_CLOSED: Status = Status::Failed {
-    code: 131_047,
-    title: "Re-engagement message",
-    details: "The recipient has not written to this number for more than 24 hours.",
-};
 
 /// Has a message's statuses delivered, one after the other, from now on.
 pub(super) fn follow(simulator: &Simulator, message: Message, course: Course) {
@@ -61,10 +52,10 @@ pub(super) fn follow(simulator: &Simulator, message: Message, course: Course) {
     let mut pause = simulator.state().status_delay;
     let mut statuses = match course {
         Course::Delivered => vec![Status::Sent, Status::Delivered],
-        Course::Locked(_) => vec![LOCKED],
-        Course::WindowClosed => vec![WINDOW_CLOSED],
+        Course::Locked { code, .. } => vec![Status::Failed(code)],
+        Course::WindowClosed => vec![Status::Failed(CLOSED)],
     };
-    if let Course::Locked(Some(own)) = course {
+    if let Course::Locked { after: Some(own), .. } = course {
         pause = own;
     }
     if course == Course::Delivered && simulator.chance(simulator.inner.options.reorder_percent) {
@@ -83,9 +74,10 @@ pub(super) fn follow(simulator: &Simulator, message: Message, course: Course) {
             let Some(body) = body(&simulator, &message, status) else { return };
             let twice = simulator.chance(simulator.inner.options.duplicate_percent);
             drop(simulator);
-            deliver(inner.clone(), message.phone.clone(), body.clone()).await;
+            let to = To::CallbackOf(message.phone);
+            deliver(inner.clone(), to.clone(), body.clone()).await;
             if twice {
-                deliver(inner, message.phone, body).await;
+                deliver(inner, to, body).await;
             }
         });
     }
@@ -106,11 +98,15 @@ fn body(simulator: &Simulator, message: &Message, status: Status) -> Option<Byte
     });
     let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
         {"id": waba, "changes": [{"field": "messages", "value": value}]}]}));
-    if let Some(phone) = state.phone(&message.phone) {
-        phone.counts.failed += u64::from(status == LOCKED);
-        phone.counts.windows_closed += u64::from(status == WINDOW_CLOSED);
-        if status == LOCKED {
-            phone.keep_failure(&body);
+    let repeated = state.known_phone(&message.phone).is_some_and(|phone| state.repeats_failures(phone));
+    if let (Status::Failed(code), Some(phone)) = (status, state.phone(&message.phone)) {
+        if code == CLOSED {
+            phone.counts.windows_closed += 1;
+        } else {
+            phone.counts.failed += 1;
+            if repeated {
+                phone.keep_failure(&body);
+            }
         }
     }
     Some(body)
@@ -141,12 +137,13 @@ fn fields(message: &Message, status: Status, seconds: i64) -> Value {
         Status::Sent => "sent",
         Status::Delivered => "delivered",
         Status::Read => "read",
-        Status::Failed { code, title, details } => {
+        Status::Failed(code) => {
+            let words = Words::of(code);
             let error = json!({
                 "code": code,
-                "title": title,
-                "message": title,
-                "error_data": {"details": details},
+                "title": words.title,
+                "message": words.title,
+                "error_data": {"details": words.told},
                 "href": "https://developers.facebook.com/docs/whatsapp/cloud-api/support/error-codes/",
             });
             add("errors", json!([error]));

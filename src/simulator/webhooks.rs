@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{Method, Request, Response, StatusCode, header};
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tokio::runtime::Handle;
@@ -61,7 +63,7 @@ pub(super) fn deliver_again(simulator: &Simulator, late: Option<Late>) {
     runtime.spawn(async move {
         sleep(late.after).await;
         for body in late.bodies {
-            deliver(inner.clone(), late.phone.clone(), body).await;
+            deliver(inner.clone(), To::CallbackOf(late.phone.clone()), body).await;
         }
     });
 }
@@ -72,7 +74,7 @@ pub(super) fn deliver_field(simulator: &Simulator, waba: &str, field: &str, valu
     let seconds = simulator.inner.options.clock.now().millis() / 1000;
     let body = escaped(&json!({"object": "whatsapp_business_account", "entry": [
         {"id": waba, "time": seconds, "changes": [{"field": field, "value": value}]}]}));
-    runtime.spawn(deliver(Arc::downgrade(&simulator.inner), String::new(), body));
+    runtime.spawn(deliver(Arc::downgrade(&simulator.inner), To::App, body));
 }
 
 /// Asks a callback to prove itself. Errors: why it could not, as text for people.
@@ -97,7 +99,7 @@ pub(super) async fn handshake(simulator: &Simulator, url: &str, verify_token: &s
 }
 
 impl Simulator {
-    /// Where webhooks about a phone go: its own callback, its WABA's, the app's. The empty id stands for the app.
+    /// Where webhooks about a phone go: its own callback, its WABA's, the app's.
     pub(super) fn callback(&self, phone: &str) -> Option<String> {
         let state = self.state();
         let phone = state.known_phone(phone);
@@ -113,12 +115,33 @@ pub(super) fn upgrade(inner: &Weak<Inner>) -> Option<Simulator> {
     inner.upgrade().map(|inner| Simulator { inner })
 }
 
+/// Whom a webhook is for.
+#[derive(Clone)]
+pub(super) enum To {
+    /// Whoever hears of this phone's messages.
+    CallbackOf(String),
+    /// The app's callback, whatever phones and WABAs have of their own.
+    App,
+    Forwarder(Forwarder),
+}
+
+/// Somebody between Meta and the callback, such as Dualhook, who signs with a secret of its own in a header of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forwarder {
+    /// The callback.
+    pub url: String,
+    /// The header of the signature.
+    pub header: String,
+    /// The key of the signature.
+    pub secret: String,
+}
+
 /// Tries until the callback answers 200. Holds the simulator during a try only.
-pub(super) async fn deliver(inner: Weak<Inner>, phone: String, body: Bytes) {
+pub(super) async fn deliver(inner: Weak<Inner>, to: To, body: Bytes) {
     let (mut waited, mut pause) = (Duration::ZERO, Duration::ZERO);
     loop {
         let Some(simulator) = upgrade(&inner) else { return };
-        if attempt(&simulator, &phone, &body).await {
+        if attempt(&simulator, &to, &body).await {
             return;
         }
         drop(simulator);
@@ -131,10 +154,14 @@ pub(super) async fn deliver(inner: Weak<Inner>, phone: String, body: Bytes) {
     }
 }
 
-async fn attempt(simulator: &Simulator, phone: &str, body: &Bytes) -> bool {
-    let Some(request) = simulator.callback(phone).and_then(|url| signed(simulator, &url, body)) else {
-        return false;
+async fn attempt(simulator: &Simulator, to: &To, body: &Bytes) -> bool {
+    let own = |url: String| signed(&url, "x-hub-signature-256", &simulator.inner.options.app_secret, body);
+    let request = match to {
+        To::CallbackOf(phone) => simulator.callback(phone).and_then(own),
+        To::App => simulator.state().webhook_url.clone().and_then(own),
+        To::Forwarder(Forwarder { url, header, secret }) => signed(url, header, secret, body),
     };
+    let Some(request) = request else { return false };
     simulator.state().totals.webhooks += 1;
     let answer = timeout(PATIENCE, (simulator.inner.deliver)(request)).await;
     let acknowledged = matches!(answer, Ok(Ok(answer)) if answer.status() == StatusCode::OK);
@@ -143,25 +170,30 @@ async fn attempt(simulator: &Simulator, phone: &str, body: &Bytes) -> bool {
     acknowledged
 }
 
-fn signed(simulator: &Simulator, url: &str, body: &Bytes) -> Option<Request<Bytes>> {
-    let mut mac = Hmac::<Sha256>::new_from_slice(simulator.inner.options.app_secret.as_bytes()).ok()?;
+fn signed(url: &str, header: &str, secret: &str, body: &Bytes) -> Option<Request<Bytes>> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).ok()?;
     mac.update(body);
     let signature = format!("sha256={}", hex(&mac.finalize().into_bytes()));
     Request::builder()
         .method(Method::POST)
         .uri(url)
-        .header(header::CONTENT_TYPE, "application/json")
-        .header(header::USER_AGENT, "facebookexternalua")
-        .header(header::ACCEPT, "*/*")
-        .header("x-hub-signature-256", signature)
+        .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, "facebookexternalua")
+        .header(ACCEPT, "*/*")
+        .header(header, signature)
         .body(body.clone())
         .ok()
 }
 
 /// JSON as Meta writes it: `/` as `\/`, and all that is not ASCII as `\u` and lower-case hexadecimal.
 pub(super) fn escaped(value: &Value) -> Bytes {
+    escape(&value.to_string())
+}
+
+/// As [`escaped`], of what is JSON already.
+pub(super) fn escape(json: &str) -> Bytes {
     let mut text = String::new();
-    for c in value.to_string().chars() {
+    for c in json.chars() {
         match c {
             '/' => text.push_str("\\/"),
             c if c.is_ascii() => text.push(c),

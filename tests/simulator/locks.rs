@@ -3,8 +3,6 @@
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
-const TEMPLATE: &str =
-    r#"{"messaging_product":"whatsapp","to":"16505551234","type":"template","template":{"name":"x"}}"#;
 
 /// The next status, and how long after `begin` it came.
 async fn status_since(scene: &mut Scene, begin: Instant) -> (Duration, Value) {
@@ -100,7 +98,7 @@ async fn after_the_unlock_windows_are_closed_for_a_while() {
     wamid(&call(&scene.meta, text()).await);
     let status = scene.status().await;
     assert_eq!((&status["status"], &status["errors"][0]["code"]), (&json!("failed"), &json!(131_047)));
-    wamid(&call(&scene.meta, post(&format!("/{PHONE}/messages"), TEMPLATE)).await);
+    wamid(&call(&scene.meta, template(PHONE, "messages")).await);
     assert_eq!(scene.status().await["status"], "sent", "a template needs no window");
     assert_eq!(scene.status().await["status"], "delivered");
     tokio::time::sleep(SECOND * 600).await;
@@ -155,7 +153,6 @@ async fn an_accepted_send_can_be_traced() {
 #[tokio::test(start_paused = true)]
 async fn the_switches_know_them() {
     let mut scene = scene(|_| {});
-    let switch = |name: &str, body: Value| post(&format!("/_simulator/{name}"), &body.to_string());
     for lock in [
         json!({"profile": "async", "failures_after": "1s..3s"}),
         json!({"profile": "review_pending"}),
@@ -163,14 +160,14 @@ async fn the_switches_know_them() {
     ] {
         let mut body = lock.clone();
         body["phone"] = json!(PHONE);
-        assert_eq!(call(&scene.meta, switch("lock", body)).await.0, 200, "{lock}");
+        assert_eq!(call(&scene.meta, switch("lock", &body)).await.0, 200, "{lock}");
         call(&scene.meta, text()).await;
         assert!(locked_status(&scene.status().await), "{lock}");
     }
     let bad = json!({"phone": PHONE, "profile": "async", "failures_after": "3s..1s"});
-    assert_eq!(call(&scene.meta, switch("lock", bad)).await.0, 400);
+    assert_eq!(call(&scene.meta, switch("lock", &bad)).await.0, 400);
     scene.meta.lock(PHONE, Profile::Async);
-    assert_eq!(call(&scene.meta, switch("statuses", json!({"delay": "5s"}))).await.0, 200);
+    assert_eq!(call(&scene.meta, switch("statuses", &json!({"delay": "5s"}))).await.0, 200);
     call(&scene.meta, text()).await;
     assert_eq!(status_since(&mut scene, Instant::now()).await.0, SECOND * 5);
 }

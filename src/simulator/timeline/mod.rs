@@ -12,7 +12,7 @@
 //!
 //! One step a line. Times count from the start and do not go back; steps of the same time happen in their order. `phones`
 //! names a set of phones; whoever plays the timeline may put others in its place ([`Timeline::with_phones`]). WHO is a phone
-//! number id, a range of ids as above, or such a name.
+//! number id, a range of ids as above, or such a name; where a step is about a WABA, its own id will do.
 //!
 //! | step | |
 //! |---|---|
@@ -21,21 +21,37 @@
 //! | `lock WHO late_duplicates, repeated after 10m` | |
 //! | `lock WHO reengagement_wave, lasting 10m, failed 80%` | |
 //! | `lock … , failures after DELAY` | of any profile: a duration, or a range as `200ms..30s` |
-//! | `unlock WHO` | |
+//! | `lock … , code 131048` | the code of its failures, for instance 368, 130497 or 131042; 131031 if none is given |
+//! | `lock … , only business_initiated` | or `customer_initiated`: holds messages of this class |
+//! | `lock … , to 55` | holds messages to numbers that begin so |
+//! | `lock … , expires after 30m` | ends by itself, and nobody says so |
+//! | `unlock WHO` | all its locks |
+//! | `lock_waba WHO REASON PROFILE, …` | all phones of WHO's WABAs, for `disabled`, `deleted`, `offboarded`, `review_rejected`, `restricted`, `restricted_business_initiated`, `restricted_customer_initiated`; options as of `lock`, and `health HEALTH`, see [`AccountLock`](super::AccountLock) |
+//! | `unlock_waba WHO` | all locks of WHO's WABAs |
+//! | `wabas WHO 10` | makes WHO, ten phones in each of as many WABAs as that takes |
 //! | `statuses DELAY` | how long the statuses of all other messages take |
-//! | `health WHO HEALTH` | `available`, `sip_blocked`, `payment_blocked`, `limited_with_errors`, `banned`, `not_linked`; `as_locked` follows the lock again |
+//! | `health WHO HEALTH` | `available`, `sip_blocked`, `payment_blocked`, `app_sip_blocked`, `limited_with_errors`, `banned`, `banned_unpaid`, `not_linked`, `blocked ENTITY CODE`; `as_locked` follows the lock again |
 //! | `fault WHO FAULT` | `stall`, `reset`, `half_body`, `delay 2s`, `encoding gzip`, `chunked 1 2 3`, `status 200`, `code_as_string`, `error 401 190`; WHO may be `all` |
 //! | `fault … , on KIND, times 3` | only `sends`, `probes` or `others`; only so often |
 //! | `clear_faults WHO` | WHO may be `all` |
-//! | `webhook WABA FIELD JSON` | an account event, for instance of `account_update` |
+//! | `revoke_token TOKEN`, `restore_token TOKEN` | every call with it is answered 190 meanwhile |
+//! | `event WHO EVENT` | an account event of WHO's WABAs: `disabled`, `restricted_business_initiated`, `review_rejected`, … see [`News`](super::News) |
+//! | `event … , expires after 30m` | when its restrictions end |
+//! | `event … , older by 10m` | it happened so long ago |
+//! | `event … , ban_state list, expiration iso, entry_id partner, phone_number display, entry_first` | other ways to write it, see [`Shape`](super::Shape) |
+//! | `event … , via URL HEADER SECRET` | brought by a forwarder, who signs it so |
+//! | `webhook WABA FIELD JSON` | any other webhook of an account |
 //!
 //! | file | subject |
 //! |---|---|
 //! | `parse` | lines, names, times |
-//! | `steps` | what a step says |
+//! | `steps`, `locks`, `events`, `clauses` | what a step says |
 //! | `play` | doing it |
 //! | `shipped` | the timelines that come with sendfuse |
 
+mod clauses;
+mod events;
+mod locks;
 mod parse;
 mod play;
 mod shipped;
@@ -46,8 +62,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{Delay, FaultRule, Health, Lock};
+use super::{AccountLock, Delay, Event, FaultRule, Health, Lock};
 
+pub(super) use parse::range;
 pub use shipped::SHIPPED;
 
 /// A script for the simulated Meta. [`Simulator::play`](super::Simulator::play) has it happen.
@@ -69,11 +86,18 @@ struct Moment {
 enum Step {
     Lock(Phones, Lock),
     Unlock(Phones),
+    LockWaba(Phones, AccountLock),
+    UnlockWaba(Phones),
+    /// So many phones in each.
+    Wabas(Phones, usize),
     Statuses(Delay),
     Health(Phones, Option<Health>),
     /// Without phones: on all.
     Fault(Option<Phones>, FaultRule),
     ClearFaults(Option<Phones>),
+    RevokeToken(String),
+    RestoreToken(String),
+    Event(Phones, Event),
     Webhook {
         waba: String,
         field: String,

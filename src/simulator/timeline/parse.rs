@@ -7,7 +7,7 @@ use super::steps;
 use super::{Moment, Phones, Timeline, TimelineError};
 
 /// What is wrong, and the rule.
-pub(super) type Wrong = (String, &'static str);
+pub(in crate::simulator) type Wrong = (String, &'static str);
 
 const LINE: &str = "a line is `at TIME STEP`, `phones NAME = IDS` or a comment";
 const TIME: &str = "a time is a duration from the start, as in 5s or 1m30s";
@@ -103,7 +103,7 @@ pub(super) fn phones(text: &str, timeline: &Timeline) -> Result<Phones, Wrong> {
 }
 
 /// One id, or all from one to another.
-fn range(text: &str) -> Result<Vec<String>, Wrong> {
+pub(in crate::simulator) fn range(text: &str) -> Result<Vec<String>, Wrong> {
     let wrong = || (text.to_owned(), IDS);
     let (first, last) = text.split_once("..").unwrap_or((text, text));
     let digits = |id: &str| (1..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit());

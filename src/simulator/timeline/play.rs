@@ -1,6 +1,6 @@
 //! Doing what a timeline says, at its times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -29,10 +29,19 @@ impl Simulator {
             Phones::Ids(ids) => ids.clone(),
             Phones::Named(name) => named.get(name).cloned().unwrap_or_default(),
         };
+        let wabas = |phones| {
+            let mut state = self.state();
+            ids(phones).iter().filter_map(|id| state.waba(id)).collect::<BTreeSet<String>>()
+        };
         for step in &moment.steps {
             match step {
                 Step::Lock(phones, lock) => ids(phones).iter().for_each(|id| self.lock(id, lock.clone())),
                 Step::Unlock(phones) => ids(phones).iter().for_each(|id| self.unlock(id)),
+                Step::LockWaba(phones, lock) => {
+                    wabas(phones).iter().for_each(|waba| self.lock_waba(waba, lock.clone()));
+                }
+                Step::UnlockWaba(phones) => wabas(phones).iter().for_each(|waba| self.unlock_waba(waba)),
+                Step::Wabas(phones, each) => drop(self.add_wabas(ids(phones), *each)),
                 Step::Statuses(delay) => self.set_status_delay(*delay),
                 Step::Health(phones, health) => {
                     ids(phones).iter().for_each(|id| self.set_health(id, health.clone()));
@@ -46,6 +55,11 @@ impl Simulator {
                 Step::ClearFaults(None) => self.clear_faults(None),
                 Step::ClearFaults(Some(phones)) => {
                     ids(phones).iter().for_each(|id| self.clear_faults(Some(id)));
+                }
+                Step::RevokeToken(token) => self.revoke_token(token),
+                Step::RestoreToken(token) => self.restore_token(token),
+                Step::Event(phones, event) => {
+                    wabas(phones).iter().for_each(|waba| self.account_event(waba, event.clone()));
                 }
                 Step::Webhook { waba, field, value } => self.webhook(waba, field, value.clone()),
             }

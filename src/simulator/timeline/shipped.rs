@@ -1,7 +1,7 @@
 //! The timelines that come with sendfuse: `src/simulator/timelines/`.
 
 /// Name and text of each; the name is its file's. But for that of the demo, all name the phones that they lock `locked`.
-pub const SHIPPED: [(&str, &str); 10] = [
+pub const SHIPPED: [(&str, &str); 12] = [
     ("async", include_str!("../timelines/async.timeline")),
     ("sync403", include_str!("../timelines/sync403.timeline")),
     ("sync400", include_str!("../timelines/sync400.timeline")),
@@ -11,6 +11,8 @@ pub const SHIPPED: [(&str, &str); 10] = [
     ("review_pending", include_str!("../timelines/review_pending.timeline")),
     ("reengagement_wave", include_str!("../timelines/reengagement_wave.timeline")),
     ("some_of_many", include_str!("../timelines/some_of_many.timeline")),
+    ("waba_ban", include_str!("../timelines/waba_ban.timeline")),
+    ("business_initiated", include_str!("../timelines/business_initiated.timeline")),
     ("demo", include_str!("../timelines/demo.timeline")),
 ];
 

@@ -3,18 +3,17 @@
 use serde::de::{DeserializeOwned, IntoDeserializer, value};
 
 use super::parse::{Wrong, duration, phones, word};
-use super::{Phones, Step, Timeline};
-use crate::simulator::{Fault, FaultRule, Lock, Profile, Requests};
+use super::{Phones, Step, Timeline, events, locks};
+use crate::simulator::{Fault, FaultRule, Health, Requests};
 
-const STEP: &str = "a step is lock, unlock, statuses, health, fault, clear_faults or webhook";
-const PROFILE: &str = "a profile is async, sync403, sync400, ban, intermittent, late_duplicates, review_pending or reengagement_wave";
-const OPTIONS: &str = "a lock may have `failures after DELAY`; intermittent has `delivered 30%`, late_duplicates `repeated after 10m`, \
-    reengagement_wave `lasting 10m` and `failed 80%`";
-const PERCENT: &str = "0% to 100%";
+const STEP: &str = "a step is lock, unlock, lock_waba, unlock_waba, wabas, statuses, health, fault, clear_faults, revoke_token, \
+    restore_token, event or webhook";
 const DURATION: &str = "a duration, as in 30s or 1m30s";
-const DELAY: &str = "a duration, as in 2s, or a range, as in 200ms..30s";
-const HEALTH: &str =
-    "health is available, sip_blocked, payment_blocked, limited_with_errors, banned, not_linked or as_locked";
+pub(super) const DELAY: &str = "a duration, as in 2s, or a range, as in 200ms..30s";
+const HEALTH: &str = "health is available, sip_blocked, app_sip_blocked, payment_blocked, limited_with_errors, banned, \
+    banned_unpaid, not_linked, `blocked ENTITY CODE` or as_locked";
+const WABAS: &str = "wabas is `wabas WHO N`, N phones in each";
+const TOKEN: &str = "a token is one word";
 const FAULT: &str = "a fault is stall, reset, half_body, delay DURATION, encoding NAME, chunked SIZE…, status CODE, \
     code_as_string or error STATUS CODE";
 const LIMITS: &str = "a fault may be `on sends`, `on probes` or `on others`, and `times N`";
@@ -26,19 +25,30 @@ pub(super) fn read(text: &str, timeline: &Timeline) -> Result<Step, Wrong> {
     match verb {
         "lock" => {
             let (phones, rest) = word(rest);
-            Ok(Step::Lock(who(phones)?, lock(rest)?))
+            Ok(Step::Lock(who(phones)?, locks::lock(rest)?))
         }
         "unlock" => Ok(Step::Unlock(who(rest)?)),
+        "lock_waba" => {
+            let (phones, rest) = word(rest);
+            Ok(Step::LockWaba(who(phones)?, locks::account_lock(rest)?))
+        }
+        "unlock_waba" => Ok(Step::UnlockWaba(who(rest)?)),
+        "wabas" => {
+            let (phones, each) = word(rest);
+            let each = each.parse().ok().filter(|each| *each > 0).ok_or((rest.to_owned(), WABAS))?;
+            Ok(Step::Wabas(who(phones)?, each))
+        }
+        "revoke_token" => Ok(Step::RevokeToken(token(rest)?)),
+        "restore_token" => Ok(Step::RestoreToken(token(rest)?)),
+        "event" => {
+            let (phones, rest) = word(rest);
+            Ok(Step::Event(who(phones)?, events::event(rest)?))
+        }
         "statuses" => Ok(Step::Statuses(rest.parse().map_err(|_| (rest.to_owned(), DELAY))?)),
         "health" => {
-            let (phones, health) = word(rest);
+            let (phones, text) = word(rest);
             let phones = who(phones)?;
-            let health = match health {
-                "as_locked" => None,
-                // It has a value, which words cannot give.
-                "custom" => return Err((health.to_owned(), HEALTH)),
-                _ => Some(named(health).ok_or((health.to_owned(), HEALTH))?),
-            };
+            let health = if text == "as_locked" { None } else { Some(health(text)?) };
             Ok(Step::Health(phones, health))
         }
         "fault" => {
@@ -51,59 +61,37 @@ pub(super) fn read(text: &str, timeline: &Timeline) -> Result<Step, Wrong> {
     }
 }
 
+/// What health says: a word, or `blocked ENTITY CODE`.
+pub(super) fn health(text: &str) -> Result<Health, Wrong> {
+    let wrong = || (text.to_owned(), HEALTH);
+    match word(text) {
+        ("blocked", rest) => {
+            let (entity, code) = word(rest);
+            let (entity, code) = (named(entity), code.parse().ok());
+            entity.zip(code).map(|(entity, code)| Health::Blocked { entity, code }).ok_or_else(wrong)
+        }
+        // It has a value, which words cannot give.
+        ("custom", _) => Err(wrong()),
+        _ => named(text).ok_or_else(wrong),
+    }
+}
+
+fn token(text: &str) -> Result<String, Wrong> {
+    match word(text) {
+        ("", _) => Err((text.to_owned(), TOKEN)),
+        (token, "") => Ok(token.to_owned()),
+        _ => Err((text.to_owned(), TOKEN)),
+    }
+}
+
 fn all_or(text: &str, timeline: &Timeline) -> Result<Option<Phones>, Wrong> {
     if text == "all" { Ok(None) } else { phones(text, timeline).map(Some) }
 }
 
 /// One of the words that the switches over HTTP know, too.
-fn named<T: DeserializeOwned>(word: &str) -> Option<T> {
+pub(super) fn named<T: DeserializeOwned>(word: &str) -> Option<T> {
     let deserializer: value::StrDeserializer<'_, value::Error> = word.into_deserializer();
     T::deserialize(deserializer).ok()
-}
-
-fn lock(text: &str) -> Result<Lock, Wrong> {
-    let mut clauses = text.split(',').map(str::trim);
-    let name = clauses.next().unwrap_or_default();
-    let options: Vec<&str> = clauses.collect();
-    let mut used = vec!["failures after"];
-    // An option that the profile has to have.
-    let mut needed = |option: &'static str| {
-        used.push(option);
-        let found = options.iter().find_map(|clause| value_of(clause, option));
-        found.ok_or((text.to_owned(), OPTIONS))
-    };
-    let profile = match name {
-        "async" => Profile::Async,
-        "sync403" => Profile::Sync403,
-        "sync400" => Profile::Sync400,
-        "ban" => Profile::Ban,
-        "review_pending" => Profile::ReviewPending,
-        "intermittent" => Profile::Intermittent { delivered_percent: percent(needed("delivered")?)? },
-        "late_duplicates" => Profile::LateDuplicates { after: time(needed("repeated after")?)? },
-        "reengagement_wave" => Profile::ReengagementWave {
-            lasting: time(needed("lasting")?)?,
-            failed_percent: percent(needed("failed")?)?,
-        },
-        "" => return Err(("the profile that is missing".to_owned(), PROFILE)),
-        _ => return Err((name.to_owned(), PROFILE)),
-    };
-    for (n, clause) in options.iter().enumerate() {
-        let option = used.iter().find(|option| value_of(clause, option).is_some());
-        let again = |option| options.iter().take(n).any(|earlier| value_of(earlier, option).is_some());
-        if option.is_none_or(|option| again(option)) {
-            return Err(((*clause).to_owned(), OPTIONS));
-        }
-    }
-    let delay = options.iter().find_map(|clause| value_of(clause, "failures after"));
-    let failures_after =
-        delay.map(|delay| delay.parse().map_err(|_| (delay.to_owned(), DELAY))).transpose()?;
-    Ok(Lock { profile, failures_after })
-}
-
-/// What follows the words of an option.
-fn value_of<'a>(clause: &'a str, option: &str) -> Option<&'a str> {
-    let rest = clause.strip_prefix(option)?;
-    rest.starts_with(char::is_whitespace).then(|| rest.trim())
 }
 
 fn fault(text: &str) -> Result<FaultRule, Wrong> {
@@ -153,13 +141,8 @@ fn webhook(text: &str) -> Option<Step> {
     Some(Step::Webhook { waba, field: field.to_owned(), value })
 }
 
-fn time(text: &str) -> Result<std::time::Duration, Wrong> {
+pub(super) fn time(text: &str) -> Result<std::time::Duration, Wrong> {
     duration(text).ok_or((text.to_owned(), DURATION))
-}
-
-fn percent(text: &str) -> Result<u8, Wrong> {
-    let number = text.strip_suffix('%').and_then(|number| number.parse().ok());
-    number.filter(|number| *number <= 100).ok_or((text.to_owned(), PERCENT))
 }
 
 #[cfg(test)]
@@ -169,7 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::simulator::{Delay, Encoding, Health};
+    use crate::simulator::{Delay, Encoding, Entity};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -183,30 +166,6 @@ mod tests {
     }
 
     #[test]
-    fn every_lock_can_be_said() {
-        let wave = Profile::ReengagementWave { lasting: SECOND * 600, failed_percent: 80 };
-        for (text, lock) in [
-            ("async", Profile::Async.into()),
-            ("async, failures after 2s", Profile::Async.failing_after(SECOND * 2)),
-            ("sync403", Profile::Sync403.into()),
-            ("sync400", Profile::Sync400.into()),
-            ("ban", Profile::Ban.into()),
-            ("review_pending", Profile::ReviewPending.into()),
-            ("intermittent, delivered 30%", Profile::Intermittent { delivered_percent: 30 }.into()),
-            ("late_duplicates,repeated after 10m", Profile::LateDuplicates { after: SECOND * 600 }.into()),
-            ("reengagement_wave, failed 80%, lasting 10m", wave.clone().into()),
-            (
-                "reengagement_wave, lasting 10m, failures after 200ms..30s, failed 80%",
-                wave.failing_after(Delay::between(SECOND / 5, SECOND * 30)),
-            ),
-        ] {
-            assert_eq!(step(&format!("lock 1 {text}")), Ok(Step::Lock(one(), lock)), "{text}");
-        }
-        let named = Step::Lock(Phones::Named("some".into()), Profile::Async.into());
-        assert_eq!(step("lock some async"), Ok(named));
-    }
-
-    #[test]
     fn every_other_step_can_be_said() {
         let rule = |fault| FaultRule { phone: None, on: Requests::Any, times: None, fault };
         let fault = |fault| Step::Fault(Some(one()), rule(fault));
@@ -216,6 +175,14 @@ mod tests {
             ("statuses 1s..30s", Step::Statuses(Delay::between(SECOND, SECOND * 30))),
             ("health 1 sip_blocked", Step::Health(one(), Some(Health::SipBlocked))),
             ("health 1 as_locked", Step::Health(one(), None)),
+            (
+                "health 1 blocked PHONE_NUMBER 141099",
+                Step::Health(one(), Some(Health::Blocked { entity: Entity::PhoneNumber, code: 141_099 })),
+            ),
+            ("unlock_waba 1", Step::UnlockWaba(one())),
+            ("wabas 1 10", Step::Wabas(one(), 10)),
+            ("revoke_token EAAx", Step::RevokeToken("EAAx".into())),
+            ("restore_token EAAx", Step::RestoreToken("EAAx".into())),
             ("fault 1 stall", fault(Fault::Stall)),
             ("fault 1 reset", fault(Fault::Reset)),
             ("fault 1 half_body", fault(Fault::HalfBody)),
@@ -255,22 +222,15 @@ mod tests {
         for (text, what, rule) in [
             ("", "", STEP),
             ("luck 1 async", "luck", STEP),
-            ("lock 1", "the profile that is missing", PROFILE),
-            ("lock 1 asink", "asink", PROFILE),
-            ("lock 1 async 2s", "async 2s", PROFILE),
-            ("lock 1 async, failures after soon", "soon", DELAY),
-            ("lock 1 async, failures after 30s..2s", "30s..2s", DELAY),
-            ("lock 1 async, failures after 1s, failures after 2s", "failures after 2s", OPTIONS),
-            ("lock 1 async, delivered 3%", "delivered 3%", OPTIONS),
-            ("lock 1 async,", "", OPTIONS),
-            ("lock 1 intermittent", "intermittent", OPTIONS),
-            ("lock 1 intermittent, delivered 30", "30", PERCENT),
-            ("lock 1 intermittent, delivered 101%", "101%", PERCENT),
-            ("lock 1 late_duplicates, repeated after 1", "1", DURATION),
-            ("lock 1 reengagement_wave, lasting 1s", "reengagement_wave, lasting 1s", OPTIONS),
             ("statuses", "", DELAY),
             ("health 1", "", HEALTH),
             ("health 1 custom", "custom", HEALTH),
+            ("health 1 blocked WABA", "blocked WABA", HEALTH),
+            ("health 1 blocked NOBODY 1", "blocked NOBODY 1", HEALTH),
+            ("wabas 1 0", "1 0", WABAS),
+            ("wabas 1", "1", WABAS),
+            ("revoke_token", "", TOKEN),
+            ("restore_token a b", "a b", TOKEN),
             ("fault 1", "", FAULT),
             ("fault 1 stall 2s", "stall 2s", FAULT),
             ("fault 1 delay", "", DURATION),
