@@ -68,7 +68,7 @@ impl Breakers {
         }
         self.0.telemetry.emit(ProbeEvent { scope: ticket.scope, outcome: ProbeOutcome::from(&health) });
         if let Some(phone) = ticket.scope.phone() {
-            self.learn(phone, account_of(&health), false);
+            self.learn(phone, health.waba_of(phone), false);
         }
         let of_account = self.account_blocks(ticket, &health);
         match ticket.purpose {
@@ -142,11 +142,4 @@ const PHONE: &str = "PHONE_NUMBER";
 fn phone_blocks(health: &Health) -> bool {
     let Health::Blocked(entities) = health else { return false };
     entities.iter().any(|entity| entity.blocks && entity.kind == PHONE)
-}
-
-/// The account that a health answer names.
-fn account_of(health: &Health) -> Option<WabaId> {
-    let (Health::Clear(entities) | Health::Blocked(entities)) = health else { return None };
-    let account = entities.iter().find(|entity| entity.kind == "WABA")?;
-    WabaId::parse(account.id.as_deref()?).ok()
 }

@@ -24,8 +24,9 @@ use self::budget::Budget;
 pub use self::budget::watching_share;
 pub use self::tokens::{DEFAULT_VERSION, Token, TokenSettings, Tokens};
 use crate::breaker::Scope;
-use crate::breakers::{Breakers, ProbeTicket};
+use crate::breakers::{Breakers, ProbeTicket, Purpose};
 use crate::graph::health::{Health, Unknown};
+use crate::graph::ids::{PhoneNumberId, WabaId};
 
 /// The most probes that are under way at once.
 const MAX_AT_ONCE: usize = 64;
@@ -43,11 +44,18 @@ pub struct ProberSettings {
 pub trait Outcomes: Send + Sync + 'static {
     /// The outcome of a probe.
     fn probed(&self, ticket: &ProbeTicket, health: Health) -> impl Future<Output = ()> + Send;
+
+    /// These phones are an account's.
+    fn learn_numbers(&self, waba: WabaId, phones: &[PhoneNumberId]);
 }
 
 impl Outcomes for Breakers {
     fn probed(&self, ticket: &ProbeTicket, health: Health) -> impl Future<Output = ()> + Send {
         Breakers::probed(self, ticket, health)
+    }
+
+    fn learn_numbers(&self, waba: WabaId, phones: &[PhoneNumberId]) {
+        Breakers::learn_numbers(self, waba, phones);
     }
 }
 
@@ -106,6 +114,12 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             };
             let inner = Arc::clone(&self.inner);
             probes.spawn(async move {
+                if let (Purpose::Numbers, Scope::Waba(waba)) = (ticket.purpose, ticket.scope) {
+                    if let Ok(token) = token {
+                        inner.ask_numbers(waba, &token, settings.timeout).await;
+                    }
+                    return;
+                }
                 let health = match token {
                     Ok(token) => inner.probe(&ticket, &token, settings.timeout).await,
                     Err(unknown) => Health::Unknown(unknown),
@@ -125,6 +139,13 @@ impl<A: Ask, O: Outcomes> Inner<A, O> {
         match ticket.scope {
             Scope::Phone(phone) => self.tokens.for_phone(phone, ticket.waba.map(|(waba, _)| waba)),
             Scope::Waba(waba) => self.tokens.for_account(waba, &ticket.phones),
+        }
+    }
+
+    async fn ask_numbers(&self, waba: WabaId, token: &Token, time: Duration) {
+        let _place = self.places.acquire().await;
+        if let Ok(Some(phones)) = timeout(time, ask::numbers_of(&self.upstream, waba, token)).await {
+            self.outcomes.learn_numbers(waba, &phones);
         }
     }
 
@@ -154,9 +175,7 @@ mod tests {
 
     use super::*;
     use crate::breaker::{Generation, Lease};
-    use crate::breakers::Purpose;
     use crate::error::ProxyError;
-    use crate::graph::ids::{PhoneNumberId, WabaId};
 
     const CLEAR: &str =
         r#"{"health_status":{"entities":[{"entity_type":"APP","can_send_message":"AVAILABLE"}]}}"#;
@@ -186,6 +205,8 @@ mod tests {
         async fn probed(&self, ticket: &ProbeTicket, health: Health) {
             self.0.send((ticket.purpose, health)).unwrap();
         }
+
+        fn learn_numbers(&self, _: WabaId, _: &[PhoneNumberId]) {}
     }
 
     struct Office {

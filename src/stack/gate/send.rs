@@ -14,6 +14,7 @@ use crate::breaker::Rejection;
 use crate::breakers::{Gate, Permit};
 use crate::error::ProxyError;
 use crate::graph::ids::PhoneNumberId;
+use crate::graph::message;
 use crate::graph::route::{Endpoint, is_read_receipt};
 use crate::telemetry::events::OverheadEvent;
 
@@ -77,7 +78,10 @@ async fn look_closer(
     {
         return Ok(Looked::Pass(Request::from_parts(head, ahead.replay()), credentials));
     }
-    Ok(match parts.breakers.admit(phone, None) {
+    // One that is too long to look into is of an unknown class.
+    let outline =
+        ahead.whole().map(|body| message::outline(endpoint, content_type, body)).unwrap_or_default();
+    Ok(match parts.breakers.admit(phone, outline.class) {
         Gate::Forward(permit) => {
             Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
         }

@@ -32,7 +32,8 @@ pub(super) fn decide(parts: &Parts, told: &Told, batch: &Batch<'_>) -> Decided {
             permits.push(None);
             continue;
         }
-        permits.push(match batch.phone(at).map(|phone| parts.breakers.admit(phone, None)) {
+        let class = batch.operations.get(at).and_then(|operation| operation.outline.class);
+        permits.push(match batch.phone(at).map(|phone| parts.breakers.admit(phone, class)) {
             None => None,
             Some(Gate::Forward(permit)) => Some(permit),
             Some(Gate::Reject(rejection)) => {
