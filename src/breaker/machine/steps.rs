@@ -157,6 +157,19 @@ impl Breaker {
         }
     }
 
+    /// Open or half-open → closed, if no recovery has just failed.
+    pub(super) fn replaced(&mut self, text: &str, cx: &Context<'_>, out: &mut Applied) {
+        let from = self.shown(cx.now);
+        let attempt = match &self.state {
+            State::Closed(_) => return,
+            State::Open(open) if !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) => return,
+            State::Open(open) => open.lock.attempt,
+            State::HalfOpen(half) => half.lock.attempt,
+        };
+        self.close(attempt.saturating_add(1), cx);
+        self.step(TransitionKind::Close, from, Source::Response, text.to_owned(), cx, out);
+    }
+
     pub(super) fn open(&mut self, lock: Lock, cx: &Context<'_>) {
         let mut open = Open {
             lock,

@@ -164,7 +164,7 @@ impl Real {
             (Answer::Locked, _) => self.said(world, About::Send { generation, key: None }, true),
             (_, None) => {}
             (Answer::Accepted | Answer::Encrypted, Some(lease)) => {
-                self.apply(world, Event::TrialAccepted { lease, generation, keys });
+                self.apply(world, Event::TrialAccepted { lease, generation, keys, proves: false });
             }
             (Answer::Other | Answer::Dropped, Some(lease)) => {
                 self.apply(world, Event::TrialEnded { lease, abandoned: answer == Answer::Dropped });
