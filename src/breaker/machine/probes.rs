@@ -45,7 +45,7 @@ impl Breaker {
                     }
                     Left::Less(extent) => {
                         let text = "health is clear, and the date of a class is over";
-                        self.extend(extent, Source::Probe, text, cx, out);
+                        self.narrow(extent, Source::Probe, text, cx, out);
                     }
                     Left::Same => {
                         open.schedule(cx);
@@ -129,13 +129,21 @@ impl Open {
         self.delivered?.key
     }
 
-    pub(super) fn schedule(&mut self, cx: &Context<'_>) {
+    /// When the next look is due if the back-off goes on from here.
+    pub(super) fn back_off(&self, cx: &Context<'_>) -> Timestamp {
         let policy = cx.policy;
-        let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
-        let wait = if self.lock.extent.ends_by_dates() { longest_wait(policy) } else { wait };
+        cx.now.plus(wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter))
+    }
+
+    pub(super) fn schedule(&mut self, cx: &Context<'_>) {
+        let extent = &self.lock.extent;
+        self.next_check = match extent.ends_by_dates() {
+            // Nothing is asked until then, but no wait is longer than this.
+            true => cx.now.plus(longest_wait(cx.policy)),
+            false => self.back_off(cx),
+        };
         // What is left at a date is looked at then.
-        self.next_check =
-            self.lock.extent.dates(cx.now).next().into_iter().fold(cx.now.plus(wait), Timestamp::min);
+        self.next_check = extent.dates(cx.now).next().into_iter().fold(self.next_check, Timestamp::min);
         if self.delivered.is_some() {
             self.next_check = self.next_check.min(self.backs_off_until);
         }

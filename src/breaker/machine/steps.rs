@@ -88,12 +88,30 @@ impl Breaker {
         self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
     }
 
+    /// Leaves a class. There is no trial of one class while another is held: should the evidence come again, the next time is later.
+    pub(super) fn narrow(
+        &mut self,
+        extent: Extent,
+        source: Source,
+        text: &str,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        if let State::Open(open) = &mut self.state {
+            open.lock.attempt = open.lock.attempt.saturating_add(1);
+            open.backs_off_until = open.back_off(cx);
+        }
+        self.extend(extent, source, text, cx, out);
+    }
+
     /// Leaves what its dates alone hold and no longer do. Says whether there is nothing to be asked of health.
     pub(super) fn release_by_dates(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
         let State::Open(open) = &mut self.state else { return false };
+        let may_leave = is_over(open.backs_off_until, longest_wait(cx.policy), cx.now);
         match open.lock.extent.left(false, cx.now) {
+            Left::Nothing | Left::Less(_) if !may_leave => open.next_check = open.backs_off_until,
             Left::Nothing => self.recover(Source::Timer, "its time is over", None, cx, out),
-            Left::Less(extent) => self.extend(extent, Source::Timer, "the time of a class is over", cx, out),
+            Left::Less(extent) => self.narrow(extent, Source::Timer, "the time of a class is over", cx, out),
             Left::Same if open.lock.extent.ends_by_dates() => open.schedule(cx),
             Left::Same => return false,
         }
@@ -182,7 +200,7 @@ impl Breaker {
         };
         open.schedule(cx);
         if open.lock.attempt > 0 {
-            open.backs_off_until = open.next_check;
+            open.backs_off_until = open.back_off(cx);
         }
         self.state = State::Open(open);
     }
