@@ -180,6 +180,9 @@ impl Breakers {
 
     /// Goes by other settings from now on.
     pub fn reload(&self, settings: Settings) {
+        if settings.deaf_after.is_none() {
+            self.0.hearing.stop_waiting();
+        }
         self.0.settings.store(Arc::new(settings));
     }
 
