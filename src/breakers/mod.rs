@@ -44,7 +44,7 @@ pub use probing::{ProbeTicket, Purpose};
 pub use rules::{Clears, Reach, Rule, Traits};
 pub use tell::Settling;
 pub use timers::Timers;
-pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
+pub use view::{BreakerView, ConditionView, DiagnosisView, OverrideView, ReasonView};
 pub use watch::Watching;
 
 use crate::breaker::{
