@@ -6,10 +6,13 @@
 mod harness;
 mod kept;
 mod messages;
+mod wabas;
 
+mod account_recovery;
 mod batch;
 mod containment;
 mod deaf;
+mod extent;
 mod half_open;
 mod hangup;
 mod incidents;

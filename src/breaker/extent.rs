@@ -179,6 +179,14 @@ impl Extent {
         }
     }
 
+    /// As much of it as the other holds too.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        Self {
+            business_initiated: self.business_initiated.filter(|_| other.business_initiated.is_some()),
+            customer_initiated: self.customer_initiated.filter(|_| other.customer_initiated.is_some()),
+        }
+    }
+
     const fn hold(&self, class: Class) -> Option<&Hold> {
         match class {
             Class::BusinessInitiated => self.business_initiated.as_ref(),

@@ -48,9 +48,11 @@ impl Breaker {
     }
 
     pub(super) fn reopen(&mut self, locks: Locks, cx: &Context<'_>, out: &mut Applied) {
-        let Locks { reason, extent, .. } = locks;
+        let Locks { reason, extent, only_trial } = locks;
         let State::HalfOpen(half) = &self.state else { return };
         let mut lock = half.lock.clone();
+        // A trial is one of what is held, and says nothing of the rest.
+        let extent = if only_trial { extent.within(&lock.extent) } else { extent };
         lock.failed_against_health(&reason, cx);
         lock.attempt = lock.attempt.saturating_add(1);
         lock.extent = lock.extent.reopened(&extent);
