@@ -8,6 +8,7 @@ mod kept;
 mod messages;
 mod wabas;
 
+mod account_orders;
 mod account_recovery;
 mod batch;
 mod containment;
