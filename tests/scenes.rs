@@ -8,6 +8,8 @@ mod kept;
 mod messages;
 mod wabas;
 
+mod account_events;
+mod account_hostile;
 mod account_orders;
 mod account_recovery;
 mod batch;

@@ -187,6 +187,11 @@ impl Extent {
         }
     }
 
+    /// Whether Meta's list of restrictions has or had something of it.
+    pub(super) fn is_restricted(&self) -> bool {
+        self.both().any(|hold| hold.restricted)
+    }
+
     const fn hold(&self, class: Class) -> Option<&Hold> {
         match class {
             Class::BusinessInitiated => self.business_initiated.as_ref(),

@@ -1,5 +1,6 @@
 //! What account events say, turned into evidence about the account's breaker.
 
+use super::journal::Word;
 use super::probing::Purpose;
 use super::{Breakers, Settling};
 use crate::breaker::{Account as AccountEvent, AccountSays, Event, Extent, Reason, Scope, Source, Topic};
@@ -38,7 +39,8 @@ impl Breakers {
             }
             AccountNews::Unreadable => return Settling::default(),
         };
-        self.apply(scope, Event::Account(AccountEvent { topic, dated: account.at, says }))
+        let event = Event::Account(AccountEvent { topic, dated: account.at, says });
+        self.apply(scope, Word { dated: account.at, ..Word::from(event) })
     }
 
     fn check_after_warning(&self, scope: Scope) {

@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::Breakers;
 use super::journal::Word;
-use crate::breaker::{About, Applied, Event, Note, Scope, Transition, TransitionKind};
+use crate::breaker::{About, Account, AccountSays, Applied, Event, Note, Scope, Transition, TransitionKind};
 use crate::incident::{self, Evidence};
 use crate::registry::{Cell, Sends};
 use crate::store::Commit;
@@ -136,6 +136,11 @@ impl Seen {
                 let text = if *sent { "sent" } else { "delivered or read" };
                 (Evidence::of_proof(text, now), about)
             }
+            Event::Account(Account {
+                says: AccountSays::Locked(reason) | AccountSays::Restricted(Some(_), reason),
+                dated,
+                ..
+            }) => (Evidence::of_reason(reason), &About::Unknown { key: None, dated: *dated }),
             _ => return None,
         };
         let send = about.key().and_then(|key| sends.get(key));

@@ -130,13 +130,19 @@ impl Incident {
         }
     }
 
-    /// Takes in a piece of evidence; `trips`: it was what opened the breaker. What is said again of a message that is in the list is
-    /// not: Meta repeats for a week, and copies must not push out what really happened last.
+    /// Takes in a piece of evidence; `trips`: it was what opened the breaker. What is said again of a message, or of the same
+    /// second, is not: Meta repeats for a week, and copies must not push out what really happened last.
     pub fn hear(&mut self, evidence: Evidence, trips: bool) {
         let says_the_same = |known: &Evidence| {
-            known.wamid.is_some()
-                && (&known.wamid, known.verdict, known.code)
-                    == (&evidence.wamid, evidence.verdict, evidence.code)
+            let is_it = match known.wamid {
+                Some(_) => known.wamid == evidence.wamid,
+                None => {
+                    evidence.wamid.is_none()
+                        && known.dated.is_some()
+                        && (known.dated, &known.text) == (evidence.dated, &evidence.text)
+                }
+            };
+            is_it && (known.verdict, known.code) == (evidence.verdict, evidence.code)
         };
         if !trips && self.evidence.iter().any(says_the_same) {
             return;

@@ -78,11 +78,12 @@ impl Breaker {
         out: &mut Applied,
     ) -> bool {
         let State::Open(open) = &self.state else { return false };
+        let was_restricted = open.lock.extent.is_restricted();
         let extent = open.lock.extent.relisted(list);
-        let lifts = extent != open.lock.extent;
-        if lifts {
+        let changes = extent != open.lock.extent;
+        if changes {
             self.extend(extent, reason.source, &reason.to_string(), cx, out);
         }
-        lifts
+        changes && was_restricted
     }
 }
