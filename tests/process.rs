@@ -1,5 +1,6 @@
 //! The program as its users have it: the real binary, real sockets, signals and files, in front of a simulated Meta.
 
+mod accounts;
 mod bad_input;
 mod commands;
 mod containment;
