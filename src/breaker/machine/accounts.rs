@@ -10,7 +10,9 @@ use super::Locks;
 impl Breaker {
     pub(super) fn account_event(&mut self, account: Account, cx: &Context<'_>, out: &mut Applied) {
         let Account { topic, dated, says } = account;
-        let known = self.account.get(topic);
+        // What is dated in the future was said now at the latest. Else it would make late news of all that follows.
+        let dated = dated.map(|dated| dated.min(cx.now.plus(cx.policy.skew)));
+        let (known, listed) = (self.account.get(topic), self.account.get(Topic::Restrictions));
         if dated.is_some() && dated < known {
             out.notes.push(Note::Stale);
             return;
@@ -39,7 +41,10 @@ impl Breaker {
                 }
             }
             AccountSays::Reinstated(reason) => {
-                self.relist(None, &reason, cx, out);
+                // A list that is newer stands.
+                if dated.is_none() || dated > listed {
+                    self.relist(None, &reason, cx, out);
+                }
                 self.check_now(is_newest, cx, out);
             }
             AccountSays::Lifted => self.check_now(is_newest, cx, out),

@@ -15,7 +15,7 @@ impl Breaker {
         }
         let is_news = self.is_news(&about, cx);
         match &mut self.state {
-            State::Closed(_) | State::Open(_) if locks.only_trial => {}
+            State::Closed(_) if locks.only_trial => {}
             State::Closed(strikes) => {
                 if !is_news {
                     out.notes.push(Note::Stale);
@@ -29,6 +29,9 @@ impl Breaker {
                 if refuted {
                     open.delivered = None;
                 }
+                if locks.only_trial {
+                    return;
+                }
                 if is_news {
                     self.widen(&locks.extent, locks.reason, cx, out);
                 } else if !refuted {
@@ -39,8 +42,10 @@ impl Breaker {
                 let refutes = half.led_by.is_some() && half.led_by == about.key();
                 // A trial's message is one of this half-open's, whatever it is dated and whoever has forgotten its send.
                 let is_trials = half.trial_of(&about).is_some();
-                let is_newer =
-                    !locks.only_trial && about.is_newer(half.entered, half.entered_at, cx.policy.skew);
+                // What bears this breaker's own generation and names no message is the answer to its trial.
+                let is_trials_answer = matches!(about, About::Send { key: None, .. });
+                let is_newer = about.is_newer(half.entered, half.entered_at, cx.policy.skew)
+                    && (!locks.only_trial || is_trials_answer);
                 if refutes || is_trials || is_newer {
                     if half.is_trial(&about) {
                         out.notes.push(Note::Trial(TrialOutcome::Locked));
@@ -92,7 +97,7 @@ impl Breaker {
                 }
             }
             State::HalfOpen(half) => {
-                if half.is_trials_message(&about, sent) {
+                if half.is_trials_message(&about, sent, class) {
                     out.notes.push(Note::Trial(TrialOutcome::Confirmed));
                     half.forget_trial(about.key());
                     half.counted.extend(about.key());

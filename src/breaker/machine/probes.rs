@@ -1,5 +1,7 @@
 //! What probes find, and when the next one is due.
 
+use std::time::Duration;
+
 use super::super::backoff::wait;
 use super::super::evidence::{Reason, Source};
 use super::super::extent::{Extent, Left};
@@ -35,7 +37,7 @@ impl Breaker {
                 lock.agree(ContradictionKind::BlockedButDelivered);
                 let not_before = open.entered_at.plus(cx.policy.min_open).max(open.backs_off_until);
                 if !is_over(not_before, longest_wait(cx.policy), cx.now) {
-                    open.next_check = not_before;
+                    open.look_at(not_before, cx);
                     return;
                 }
                 match open.lock.extent.left(true, cx.now) {
@@ -130,14 +132,21 @@ impl Open {
     }
 
     pub(super) fn schedule(&mut self, cx: &Context<'_>) {
-        let policy = cx.policy;
-        let wait = wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter);
-        let wait = if self.lock.extent.ends_by_dates() { longest_wait(policy) } else { wait };
-        // What is left at a date is looked at then.
-        self.next_check =
-            self.lock.extent.dates(cx.now).next().into_iter().fold(cx.now.plus(wait), Timestamp::min);
+        let by_dates = self.lock.extent.ends_by_dates();
+        let wait = if by_dates { longest_wait(cx.policy) } else { self.back_off(cx) };
+        self.look_at(cx.now.plus(wait), cx);
         if self.delivered.is_some() {
             self.next_check = self.next_check.min(self.backs_off_until);
         }
+    }
+
+    /// Looks next at that time. What is left at a date before is looked at then.
+    pub(super) fn look_at(&mut self, at: Timestamp, cx: &Context<'_>) {
+        self.next_check = self.lock.extent.dates(cx.now).next().into_iter().fold(at, Timestamp::min);
+    }
+
+    pub(super) fn back_off(&self, cx: &Context<'_>) -> Duration {
+        let policy = cx.policy;
+        wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter)
     }
 }

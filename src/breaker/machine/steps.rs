@@ -84,6 +84,8 @@ impl Breaker {
         let from = self.shown(cx.now);
         let State::Open(open) = &mut self.state else { return };
         open.lock.extent = extent;
+        // What was delivered says nothing of what is held now.
+        open.delivered = None;
         open.schedule(cx);
         self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
     }
@@ -91,7 +93,12 @@ impl Breaker {
     /// Leaves what its dates alone hold and no longer do. Says whether there is nothing to be asked of health.
     pub(super) fn release_by_dates(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
         let State::Open(open) = &mut self.state else { return false };
-        match open.lock.extent.left(false, cx.now) {
+        let left = open.lock.extent.left(false, cx.now);
+        if left == Left::Nothing && !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) {
+            open.next_check = open.backs_off_until;
+            return true;
+        }
+        match left {
             Left::Nothing => self.recover(Source::Timer, "its time is over", None, cx, out),
             Left::Less(extent) => self.extend(extent, Source::Timer, "the time of a class is over", cx, out),
             Left::Same if open.lock.extent.ends_by_dates() => open.schedule(cx),
@@ -169,7 +176,8 @@ impl Breaker {
         };
         open.schedule(cx);
         if open.lock.attempt > 0 {
-            open.backs_off_until = open.next_check;
+            // Whatever its dates.
+            open.backs_off_until = cx.now.plus(open.back_off(cx));
         }
         self.state = State::Open(open);
     }
