@@ -111,7 +111,13 @@ impl Breakers {
         // Of an account that was not known when it was asked about nothing was decided before, or it is asked about again.
         let generation = ticket.waba.filter(|(known, _)| *known == waba).map(|(_, generation)| generation);
         let generation = generation.unwrap_or_default();
-        if self.0.registry.closed(waba.into()).is_none() {
+        // Also beneath an order, where automation goes on.
+        let is_held = self
+            .0
+            .registry
+            .get(waba.into())
+            .is_some_and(|cell| cell.read(|breaker| breaker.lock().is_some()));
+        if is_held {
             return Some(Settling::default());
         }
         let event = Event::Watched { generation, health: Health::Blocked(blocking) };
