@@ -21,10 +21,11 @@ use tower::{Service, ServiceExt};
 use crate::admin::{self, Access, Admin};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breaker::{NoWebhooks, Policy};
-use crate::breakers::{Breakers, ProbeTicket, Settings, Timers, Watching};
+use crate::breakers::{Breakers, Clears, ProbeTicket, Reach, Rule, Settings, Timers, Watching};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::error::ProxyError;
+use crate::graph::class::Class;
 use crate::pin::Attempts;
 use crate::prober::{Ask, Prober, ProberSettings, TokenSettings, Tokens, watching_share};
 use crate::server::descriptors::Shares;
@@ -458,11 +459,34 @@ fn settings(config: &Config) -> Settings {
             probe_lease: probe.timeout + PROBE_SLACK,
         },
         spread: config.breaker.spread == config::Spread::Waba,
+        rules: config.rules.iter().map(rule).collect(),
         commit_timeout: config.store.commit_timeout,
         // Statuses come from Meta itself only: who has but forwarders hears of accounts, and expects no status.
         deaf_after: (!config.webhook.app_secrets.is_empty()).then_some(config.webhook.deaf_after),
         pin_attempts: Attempts::new(config.pin_guard.max_attempts),
         watching: Watching { interval: probe.watch, most_per_hour: watching_share(probe.budget_per_hour) },
+    }
+}
+
+fn rule(rule: &config::Rule) -> Rule {
+    Rule {
+        code: rule.code,
+        reach: match rule.scope {
+            config::RuleScope::Phone => Reach::Phone,
+            config::RuleScope::Waba => Reach::Waba,
+            config::RuleScope::PhoneCountry => Reach::PhoneCountry,
+            config::RuleScope::Token => Reach::Token,
+        },
+        class: match rule.extent {
+            config::RuleExtent::All => None,
+            config::RuleExtent::BusinessInitiated => Some(Class::BusinessInitiated),
+            config::RuleExtent::CustomerInitiated => Some(Class::CustomerInitiated),
+        },
+        clears: match rule.clears {
+            config::Clears::Probe => Clears::Probe,
+            config::Clears::Time(time) => Clears::Time(time),
+            config::Clears::Both(time) => Clears::Both(time),
+        },
     }
 }
 

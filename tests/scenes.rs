@@ -22,6 +22,7 @@ mod precision;
 mod probes;
 mod rejection;
 mod report;
+mod rules;
 mod timelines;
 mod trials;
 mod trips;

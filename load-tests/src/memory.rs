@@ -82,6 +82,7 @@ fn name(buffer: &mut String, n: usize) -> &str {
 fn accepted(n: usize) -> Accepted {
     Accepted {
         class: None,
+        country: None,
         at: Timestamp::from_millis(i64::try_from(n).unwrap_or_default()),
         generation: Generation(3),
         fbtrace_id: Inline::new("Az8or2yhqkZfEZ-_4Qn_Bam"),

@@ -40,7 +40,7 @@ pub(super) async fn one<C: Control>(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let view = control.view(query::parse_id(kind.name(), &id)?);
+    let view = control.view(query::parse_scope(kind, &id)?);
     let generation = Generation(view.generation);
     // A malformed condition is as good as none here: the whole answer is never wrong.
     let known = Tags::read(&headers, &header::IF_NONE_MATCH).ok().flatten();
@@ -86,7 +86,7 @@ pub(super) async fn order<C: Control>(
     Path(id): Path<String>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let scope = query::parse_id(kind.name(), &id)?;
+    let scope = query::parse_scope(kind, &id)?;
     let (parts, body) = request.into_parts();
     let wish = order::read(action, body).await?;
     let expected = expected(&control, scope, &parts.headers)?;

@@ -52,9 +52,9 @@ pub(super) fn read(query: &str, accounts: bool) -> Result<Filter, Problem> {
             }
             // The last id of the page before, though callers are told no more than that it goes back as it came.
             "cursor" => {
-                let bad = |_| Problem::bad_request("cursor: not one that an earlier page gave");
+                let bad = |_: Problem| Problem::bad_request("cursor: not one that an earlier page gave");
                 let kind = if accounts { ScopeKind::Waba } else { ScopeKind::Phone };
-                cursor.replace(Scope::parse(kind.name(), &value).ok_or(()).map_err(bad)?).is_some()
+                cursor.replace(parse_scope(kind, &value).map_err(bad)?).is_some()
             }
             "limit" => limit.replace(parse_limit(&value)?).is_some(),
             _ if accounts => return Err(Problem::bad_request("the query takes state, cursor and limit")),
@@ -65,6 +65,13 @@ pub(super) fn read(query: &str, accounts: bool) -> Result<Filter, Problem> {
         }
     }
     Ok(Filter { state, waba, accounts, after: cursor, limit: limit.unwrap_or(DEFAULT_LIMIT) })
+}
+
+/// Reads the id of a breaker: a WABA's, or a phone's, of which there may be more than one kind.
+pub(super) fn parse_scope(kind: ScopeKind, id: &str) -> Result<Scope, Problem> {
+    let is_wanted = |scope: &Scope| (scope.kind() == ScopeKind::Waba) == (kind == ScopeKind::Waba);
+    let bad = || Problem::bad_request(format!("{}: {MalformedId}", kind.name()));
+    Scope::of_id(id).find(is_wanted).ok_or_else(bad)
 }
 
 /// Reads the id of a phone or of a WABA.

@@ -45,6 +45,8 @@ pub enum Event {
         generation: Generation,
         /// Its messages; none if the answer is encrypted.
         keys: Vec<WamidKey>,
+        /// That it was accepted is all that is to be shown: what it is the trial of is decided at once.
+        proves: bool,
     },
     /// A trial ended and proved nothing: another error, no answer, or its permit was dropped.
     TrialEnded {
@@ -79,6 +81,11 @@ pub enum Event {
     },
     /// Something may be due: see [`super::Breaker::next_due`].
     Tick,
+    /// What it stands for is of no use any more, and something else has taken its place.
+    Replaced {
+        /// What.
+        text: String,
+    },
     /// An operator closes it.
     Reset {
         /// Who, and why.

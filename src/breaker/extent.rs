@@ -156,6 +156,14 @@ impl Extent {
         }
     }
 
+    /// The part of it that is about classes that the other one holds.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        Self {
+            business_initiated: self.business_initiated.filter(|_| other.business_initiated.is_some()),
+            customer_initiated: self.customer_initiated.filter(|_| other.customer_initiated.is_some()),
+        }
+    }
+
     /// Takes over Meta's newest list of restrictions, as far as it is about what is held: that is held until its dates now, or
     /// until a later one that is no list's; what the list lacks and an older one had is held only until a health check is clear.
     pub(super) fn relisted(&self, list: Option<&Self>) -> Self {

@@ -57,8 +57,11 @@ impl Breaker {
             }
             Event::Account(account) => self.account_event(account, cx, &mut out),
             Event::Proof { about, sent, class } => self.proof(about, sent, class, cx, &mut out),
-            Event::TrialAccepted { lease, generation, keys } => {
+            Event::TrialAccepted { lease, generation, keys, proves } => {
                 self.trial_accepted(lease, generation, keys, cx, &mut out);
+                if proves {
+                    self.trial_proven(lease, cx, &mut out);
+                }
             }
             Event::TrialEnded { lease, abandoned } => self.trial_ended(lease, abandoned, &mut out),
             Event::Failed { about } => self.failed(&about, &mut out),
@@ -66,6 +69,7 @@ impl Breaker {
             Event::Watched { generation, health } => self.watched(generation, &health, cx, &mut out),
             Event::CheckNow { asked } => self.check_now(asked, cx, &mut out),
             Event::Tick => self.tick(cx, &mut out),
+            Event::Replaced { text } => self.replaced(&text, cx, &mut out),
             Event::Reset { text } => self.reset(text, cx, &mut out),
             Event::Hold(order) => self.hold(order, cx, &mut out),
             Event::Lift { text } => self.lift(Source::Operator, text, cx, &mut out),

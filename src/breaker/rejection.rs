@@ -65,17 +65,24 @@ impl Rejection {
         let whose = match scope {
             Scope::Phone(_) => String::new(),
             Scope::Waba(id) => format!(" with all phones of the account {id}"),
+            Scope::PhoneCountry(_, country) => format!(" with all messages to {country}"),
+            Scope::Token(_) => " with all sends of its access token".to_owned(),
         };
         let diagnosis = breaker.lock().filter(|_| order.is_none()).map(diagnosed).unwrap_or_default();
         Self {
             state: breaker.shown(now),
             reason: format!("{}; source={source}", code.unwrap_or(ACCOUNT_LOCKED)),
             code,
-            incident: breaker.incident().map(|incident| incident.id(scope.id())),
+            incident: breaker.incident().map(|incident| incident.id(&scope.id())),
             next_check,
             told: breaker.lock().filter(|_| order.is_none()).map_or_else(as_locked, told),
             details: format!("Held back by sendfuse{whose} since {since} ({words}).{diagnosis} {outlook}"),
         }
+    }
+
+    /// Whether a rule made it, and not a lock.
+    pub const fn is_rule(&self) -> bool {
+        self.told.0 != ACCOUNT_LOCKED
     }
 
     /// The JSON body. `request_id` makes `fbtrace_id` unique, and tells it from Meta's.

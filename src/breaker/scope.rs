@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::graph::country::Country;
+use crate::graph::ids::{PhoneNumberId, TokenId, WabaId};
 
 /// What a breaker stands for: whose sends it holds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,10 @@ pub enum Scope {
     Phone(PhoneNumberId),
     /// An account: all phones that are known to be its.
     Waba(WabaId),
+    /// One phone's messages to the recipients of one country.
+    PhoneCountry(PhoneNumberId, Country),
+    /// All sends with one access token.
+    Token(TokenId),
 }
 
 /// The kinds of scopes.
@@ -23,17 +28,23 @@ pub enum ScopeKind {
     Phone,
     /// An account.
     Waba,
+    /// One phone's messages to one country.
+    PhoneCountry,
+    /// One access token.
+    Token,
 }
 
 impl ScopeKind {
     /// All of them, in the order in which they are declared.
-    pub const ALL: [Self; 2] = [Self::Phone, Self::Waba];
+    pub const ALL: [Self; 4] = [Self::Phone, Self::Waba, Self::PhoneCountry, Self::Token];
 
     /// As the admin API, the metrics and the store write it.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Phone => "phone",
             Self::Waba => "waba",
+            Self::PhoneCountry => "phone_country",
+            Self::Token => "token",
         }
     }
 }
@@ -44,23 +55,32 @@ impl Scope {
         match self {
             Self::Phone(_) => ScopeKind::Phone,
             Self::Waba(_) => ScopeKind::Waba,
+            Self::PhoneCountry(..) => ScopeKind::PhoneCountry,
+            Self::Token(_) => ScopeKind::Token,
         }
     }
 
-    /// Its id: digits.
-    pub fn id(&self) -> &str {
+    /// Its id: digits; of a phone's country `106540352242922.BR`, of a token `t0123456789abcdef`.
+    pub fn id(&self) -> Cow<'_, str> {
         match self {
-            Self::Phone(id) => id.as_str(),
-            Self::Waba(id) => id.as_str(),
+            Self::Phone(id) => id.as_str().into(),
+            Self::Waba(id) => id.as_str().into(),
+            Self::PhoneCountry(phone, country) => format!("{phone}.{country}").into(),
+            Self::Token(id) => id.to_string().into(),
         }
     }
 
-    /// The phone, if it is one's.
+    /// The phone, if it stands for one phone and all that it sends.
     pub const fn phone(&self) -> Option<PhoneNumberId> {
         match self {
             Self::Phone(id) => Some(*id),
-            Self::Waba(_) => None,
+            Self::Waba(_) | Self::PhoneCountry(..) | Self::Token(_) => None,
         }
+    }
+
+    /// Whether it outlives the process: the hash that names a token does not.
+    pub const fn is_kept(&self) -> bool {
+        !matches!(self, Self::Token(_))
     }
 
     /// Reads what [`Scope::id`] wrote, of whatever kind: the ids of two kinds may be alike.
@@ -78,6 +98,11 @@ impl Scope {
         match kind {
             ScopeKind::Phone => PhoneNumberId::parse(id).ok().map(Self::Phone),
             ScopeKind::Waba => WabaId::parse(id).ok().map(Self::Waba),
+            ScopeKind::PhoneCountry => {
+                let (phone, country) = id.split_once('.')?;
+                Some(Self::PhoneCountry(PhoneNumberId::parse(phone).ok()?, Country::parse(country).ok()?))
+            }
+            ScopeKind::Token => id.parse().ok().map(Self::Token),
         }
     }
 }
@@ -131,7 +156,7 @@ struct Members<'a> {
 
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        Members { scope: self.kind().name().into(), scope_id: self.id().into() }.serialize(to)
+        Members { scope: self.kind().name().into(), scope_id: self.id() }.serialize(to)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::journal::Word;
-use super::{Breakers, Settling};
-use crate::breaker::{About, Event, Extent, Reason, Source};
+use super::{Breakers, Reach, Rule, Settling, Traits};
+use crate::breaker::{About, Event, Extent, Reason, Scope, Source};
 use crate::graph::error::is_lock;
 use crate::graph::ids::{PhoneNumberId, Wamid, WamidKey};
 use crate::graph::webhook::{Fact, Status, StatusKind, WebhookError};
@@ -53,9 +53,16 @@ impl Breakers {
             Fact::Error(fact) => {
                 self.learn(fact.phone, fact.waba, false);
                 let about = About::Unknown { key: None, dated: fact.at };
-                match is_lock(fact.error.code) {
-                    true => self.locked_by_webhook(fact.phone, about, None, fact.at, &fact.error),
-                    false => Settling::default(),
+                if is_lock(fact.error.code) {
+                    return self.locked_by_webhook(fact.phone, about, None, fact.at, &fact.error);
+                }
+                let Some(rule) = self.rule(fact.error.code) else { return Settling::default() };
+                match self.reached(&rule, fact.phone, &Traits::default()) {
+                    Some(scope) => {
+                        let event = self.ruled(&rule, &fact.error, about);
+                        self.apply(scope, Word { dated: fact.at, ..Word::from(event) })
+                    }
+                    None => Settling::default(),
                 }
             }
         }
@@ -64,9 +71,12 @@ impl Breakers {
     fn hear_status(&self, status: &Status, leaks: &mut Option<Commit>) -> Settling {
         let inner = &self.0;
         let lock = status.lock();
+        let ruled = status.errors.iter().filter(|_| lock.is_none());
+        let ruled = ruled.filter_map(|error| Some((self.rule(error.code)?, error))).next();
         // All else says nothing new to a closed breaker.
-        let says_nothing =
-            lock.is_none() && (status.kind == StatusKind::Other || self.is_plainly_closed(status.phone));
+        let says_nothing = lock.is_none()
+            && ruled.is_none()
+            && (status.kind == StatusKind::Other || self.is_plainly_closed(status.phone));
         let observed = inner.would_rejects.has(status.phone);
         if says_nothing && !observed {
             return Settling::default();
@@ -92,7 +102,7 @@ impl Breakers {
             None => About::Unknown { key, dated: status.at },
         };
         let wamid = Wamid::parse(&status.wamid);
-        let of_account = self.tell_account(status, lock, key, send.as_ref());
+        let of_others = self.tell_others(status, key, send.as_ref(), ruled);
         let settling = match lock {
             Some(error) => {
                 let settling = self.locked_by_webhook(status.phone, about, wamid, status.at, error);
@@ -102,40 +112,70 @@ impl Breakers {
                 settling
             }
             None => {
-                let word = Word { wamid, dated: status.at, ..Word::from(said(status, about, send.as_ref())) };
-                self.apply_if_known(status.phone.into(), word)
+                let rule = ruled.filter(|(rule, _)| rule.reach == Reach::Phone);
+                let event = match rule {
+                    Some((rule, error)) => self.ruled(&rule, error, about),
+                    None => said(status, about, send.as_ref()),
+                };
+                let word = Word { wamid, dated: status.at, ..Word::from(event) };
+                match rule {
+                    Some(_) => self.apply(status.phone.into(), word),
+                    None => self.apply_if_known(status.phone.into(), word),
+                }
             }
         };
-        settling.and(of_account)
+        settling.and(of_others)
     }
 
-    /// What a status says to the breaker of the phone's account: nothing, unless it waits for deliveries or for a trial's status. A
-    /// lock of one phone says nothing of the others; one that is a trial of the account does.
-    fn tell_account(
+    /// What a status says to the breakers of the phone's account and of the recipient's country. The lock of one phone says nothing of
+    /// the others, unless the message is a trial of their account; a rule says what it says. All else means nothing to those that are
+    /// closed.
+    fn tell_others(
         &self,
         status: &Status,
-        lock: Option<&WebhookError>,
         key: Option<WamidKey>,
         send: Option<&Accepted>,
+        ruled: Option<(Rule, &WebhookError)>,
     ) -> Settling {
         let inner = &self.0;
-        let Some(waba) = inner.phones.get(status.phone).waba.filter(|_| inner.registry.holds_wabas()) else {
-            return Settling::default();
-        };
-        if inner.registry.closed(waba.into()).is_some() {
-            return Settling::default();
-        }
-        // The generations of an account's breaker are not kept with each send: the time of its acceptance is.
+        // The generations of these are not kept with each send: the time of its acceptance is.
         let about = About::Unknown { key, dated: send.map(|send| send.at).or(status.at) };
-        let event = match lock {
-            Some(error) => {
-                let reason = self.reason(error);
-                Event::Lock { about, reason, extent: Extent::default(), only_trial: true }
-            }
-            None => said(status, about, send),
-        };
-        let word = Word { wamid: Wamid::parse(&status.wamid), dated: status.at, ..Word::from(event) };
-        self.apply_if_known(waba.into(), word)
+        let country = send.and_then(|send| send.country).or(status.country);
+        let traits = Traits { country, ..Traits::default() };
+        let waba = inner.phones.get(status.phone).waba.map(Scope::from);
+        let country = country.map(|country| Scope::PhoneCountry(status.phone, country));
+        let ruled = ruled.and_then(|(rule, error)| {
+            Some((self.reached(&rule, status.phone, &traits)?, self.ruled(&rule, error, about)))
+        });
+        let mut settling = Settling::default();
+        for scope in [waba, country].into_iter().flatten() {
+            let event = match (&ruled, status.lock()) {
+                (Some((reached, event)), _) if *reached == scope => {
+                    let word = Word {
+                        wamid: Wamid::parse(&status.wamid),
+                        dated: status.at,
+                        ..Word::from(event.clone())
+                    };
+                    settling = settling.and(self.apply(scope, word));
+                    continue;
+                }
+                _ if inner.registry.closed(scope).is_some() => continue,
+                (_, Some(error)) if matches!(scope, Scope::Waba(_)) => {
+                    let reason = self.reason(error);
+                    Event::Lock { about, reason, extent: Extent::default(), only_trial: true }
+                }
+                (_, Some(_)) => Event::Failed { about },
+                (_, None) => said(status, about, send),
+            };
+            let word = Word { wamid: Wamid::parse(&status.wamid), dated: status.at, ..Word::from(event) };
+            settling = settling.and(self.apply_if_known(scope, word));
+        }
+        settling
+    }
+
+    /// A failure that a rule makes evidence.
+    fn ruled(&self, rule: &Rule, error: &WebhookError, about: About) -> Event {
+        Event::Lock { about, reason: self.reason(error), extent: rule.extent(self.now()), only_trial: false }
     }
 
     /// Where the configuration has one phone's lock hold for its whole account.

@@ -101,8 +101,9 @@ impl Breakers {
     /// The account that a scope is, or that its phone belongs to.
     pub(super) fn account_of(&self, scope: Scope) -> Option<WabaId> {
         match scope {
-            Scope::Phone(phone) => self.0.phones.get(phone).waba,
+            Scope::Phone(phone) | Scope::PhoneCountry(phone, _) => self.0.phones.get(phone).waba,
             Scope::Waba(waba) => Some(waba),
+            Scope::Token(_) => None,
         }
     }
 
@@ -119,7 +120,7 @@ impl Breakers {
             account,
             phones: match scope {
                 Scope::Waba(waba) => Some(self.0.phones.of(waba)),
-                Scope::Phone(_) => None,
+                Scope::Phone(_) | Scope::PhoneCountry(..) | Scope::Token(_) => None,
             },
             holder,
             heard: self.context(scope, &settings.policy).heard,

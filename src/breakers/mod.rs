@@ -18,6 +18,7 @@ mod pins;
 mod probing;
 mod record;
 mod reopen;
+mod rules;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
@@ -39,6 +41,7 @@ pub use orders::{GenerationMismatch, Order, OrderKind, PinOrder, ProbeOrder};
 pub use permit::{Permit, Quiet};
 pub use pins::{PinGate, PinTry};
 pub use probing::{ProbeTicket, Purpose};
+pub use rules::{Clears, Reach, Rule, Traits};
 pub use tell::Settling;
 pub use timers::Timers;
 pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
@@ -49,7 +52,7 @@ use crate::breaker::{
 };
 use crate::clock::Clock;
 use crate::graph::health::Health;
-use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::graph::ids::{PhoneNumberId, TokenId, WabaId};
 use crate::pin::Attempts;
 use crate::registry::{Cell, Hearing, Phones, Pins, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
@@ -77,6 +80,8 @@ struct Inner {
     would_rejects: WouldRejects,
     overtaking: Overtaking,
     watch: Watch,
+    /// The tokens that a rule holds, with the node that they were refused on.
+    refused_tokens: DashMap<TokenId, PhoneNumberId>,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -97,6 +102,8 @@ pub struct Settings {
     pub policy: Policy,
     /// Whether one phone's lock holds for its whole account.
     pub spread: bool,
+    /// What else than a lock opens a breaker.
+    pub rules: Vec<Rule>,
     /// How long whoever tells of a transition waits for its commit.
     pub commit_timeout: Duration,
     /// How long sends may be accepted without any status before their phone counts as deaf; `None`: no webhook is expected.
@@ -145,6 +152,7 @@ impl Breakers {
             would_rejects: WouldRejects::default(),
             overtaking: Overtaking::default(),
             watch: Watch::default(),
+            refused_tokens: DashMap::new(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -179,6 +187,9 @@ impl Breakers {
         let heard = match scope {
             Scope::Phone(phone) => self.0.phones.heard(phone),
             Scope::Waba(waba) => self.0.phones.account_heard(waba),
+            Scope::PhoneCountry(phone, _) => self.0.phones.heard(phone),
+            // Its trials need no status.
+            Scope::Token(_) => true,
         };
         // Without randomness there is no jitter, and nothing worse.
         let jitter = Jitter(getrandom::u64().unwrap_or_default());
@@ -274,6 +285,12 @@ impl Breakers {
     }
 
     fn put(&self, scope: Scope, breaker: &Breaker, cell: &Cell) -> Commit {
+        if !scope.is_kept() {
+            let (receipt, commit) = oneshot::channel();
+            // Nobody waits for longer than this.
+            drop(receipt.send(Ok(())));
+            return commit;
+        }
         let value = record::write(breaker, cell.counts.get());
         self.0.store.put(Table::Breakers, record::key(scope), Some(value))
     }
@@ -304,6 +321,9 @@ impl Breakers {
         let mut gone = Vec::new();
         self.0.registry.forget(self.now(), |scope| {
             drop(self.0.store.put(Table::Breakers, record::key(scope), None));
+            if let Scope::Token(token) = scope {
+                self.0.refused_tokens.remove(&token);
+            }
             gone.push(scope);
         });
         let mut pages = self.0.journal.lock();

@@ -89,6 +89,7 @@ mod tests {
             at: None,
             errors: Vec::new(),
             recipient: None,
+            country: None,
             biz_opaque_callback_data: None,
         };
         let at = |seconds: u64| Timestamp::from_seconds(1_777_629_600).plus(Duration::from_secs(seconds));

@@ -1,13 +1,14 @@
 //! A send's right to go out, which comes back with what became of it.
 
-use super::{Breakers, Settling};
+use super::{Breakers, Settling, Traits};
 use crate::breaker::{About, Event, Extent, Generation, Lease, Reason, Scope, Source};
 use crate::graph::answer::Message;
-use crate::graph::class::Class;
-use crate::graph::ids::PhoneNumberId;
+use crate::graph::country::Country;
+use crate::graph::ids::{PhoneNumberId, TokenId};
 use crate::incident::Outcomes;
 use crate::registry::{Accepted, Inline, Moment, Observed};
 use crate::telemetry::events::SendEvent;
+use crate::time::Timestamp;
 
 /// An admitted send. Give it back with one of the methods; a trial's permit that is dropped instead is *abandoned*: it
 /// proves nothing, and the next send may be the trial.
@@ -17,7 +18,10 @@ pub struct Permit {
     pub(super) phone: PhoneNumberId,
     /// That of the phone's own breaker.
     pub(super) generation: Generation,
-    pub(super) class: Option<Class>,
+    /// What it is, as far as that was looked into.
+    pub(super) traits: Traits,
+    /// When it was admitted; only where there are rules.
+    pub(super) admitted_at: Option<Timestamp>,
     /// The trials that it is: at most one of each breaker that stands for it.
     pub(super) trials: Vec<Trial>,
     /// When it was admitted, in the order of the statuses.
@@ -48,7 +52,8 @@ impl Quiet {
             breakers: self.breakers.clone(),
             phone,
             generation: Generation::default(),
-            class: None,
+            traits: Traits::default(),
+            admitted_at: None,
             trials: Vec::new(),
             admitted: self.admitted,
             counted: Some(SendEvent::Forward),
@@ -96,7 +101,8 @@ impl Permit {
                 generation,
                 fbtrace_id,
                 recipient,
-                class: self.class,
+                class: self.traits.class,
+                country: self.traits.country,
                 leaked: false,
                 observed,
             };
@@ -107,7 +113,8 @@ impl Permit {
         // Each runs by itself: the last to be begun is the one to wait for.
         let mut settling = Settling::default();
         for Trial { scope, generation, lease } in self.trials.drain(..) {
-            let event = Event::TrialAccepted { lease, generation, keys: keys.clone() };
+            let proves = matches!(scope, Scope::Token(_));
+            let event = Event::TrialAccepted { lease, generation, keys: keys.clone(), proves };
             settling = settling.and(self.breakers.apply_if_known(scope, event));
         }
         for key in keys {
@@ -127,19 +134,57 @@ impl Permit {
         let about = About::Send { generation: self.generation, key: None };
         let mut settling = self.breakers.spread(self.phone, about, Some(at), &reason);
         // What it was the trial of beside its phone's breaker.
-        for Trial { scope, generation, .. } in self.trials.drain(..) {
-            if scope != Scope::from(self.phone) {
-                let (about, reason) = (About::Send { generation, key: None }, reason.clone());
-                let event = Event::Lock { about, reason, extent, only_trial: true };
-                settling = settling.and(self.breakers.apply_if_known(scope, event));
-            }
+        for Trial { scope, generation, lease } in self.trials.drain(..) {
+            let event = match scope {
+                Scope::Phone(_) => continue,
+                Scope::Waba(_) => {
+                    let (about, reason) = (About::Send { generation, key: None }, reason.clone());
+                    Event::Lock { about, reason, extent, only_trial: true }
+                }
+                // It says nothing of a country or of a token.
+                Scope::PhoneCountry(..) | Scope::Token(_) => Event::TrialEnded { lease, abandoned: false },
+            };
+            settling = settling.and(self.breakers.apply_if_known(scope, event));
         }
         let event = Event::Lock { about, reason, extent, only_trial: false };
         settling.and(self.breakers.apply(self.phone.into(), event))
     }
 
-    /// Meta answered another error, which is about this message and not about the account.
-    pub fn refused(self) -> Settling {
+    /// Where its recipient is, if that was not looked into before.
+    pub fn to(&mut self, country: Option<Country>) {
+        self.traits.country = self.traits.country.or(country);
+    }
+
+    /// Its access token, if that was not looked into before.
+    pub fn by(&mut self, token: Option<TokenId>) {
+        self.traits.token = self.traits.token.or(token);
+    }
+
+    /// Meta answered another error, which is about this message and nothing else, unless a rule says so. The answer must not be
+    /// released before the settling is done.
+    pub fn refused(mut self, code: i64, text: String, fbtrace_id: Option<String>) -> Settling {
+        self.note_failed();
+        let breakers = self.breakers.clone();
+        let rule = breakers.rule(code);
+        let reached = rule.and_then(|rule| Some((rule, breakers.reached(&rule, self.phone, &self.traits)?)));
+        let Some((rule, scope)) = reached else { return self.other() };
+        let trial = self.trials.extract_if(.., |trial| trial.scope == scope).next();
+        let about = match (trial, scope) {
+            (Some(Trial { generation, .. }), _) => About::Send { generation, key: None },
+            (None, Scope::Phone(_)) => About::Send { generation: self.generation, key: None },
+            (None, _) => About::Unknown { key: None, dated: self.admitted_at },
+        };
+        if let Scope::Token(token) = scope {
+            breakers.0.refused_tokens.insert(token, self.phone);
+        }
+        let at = breakers.now();
+        let reason = Reason { code, source: Source::Response, text, at, fbtrace_id };
+        let event = Event::Lock { about, reason, extent: rule.extent(at), only_trial: false };
+        breakers.apply(scope, event).and(self.other())
+    }
+
+    /// Meta answered no, and nobody can read why.
+    pub fn failed(self) -> Settling {
         self.note_failed();
         self.other()
     }

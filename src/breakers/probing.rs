@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use super::{Breakers, Settling};
 use crate::breaker::{Event, Generation, Lease, Scope};
-use crate::graph::health::{Entity, Health};
+use crate::graph::health::{Entity, Health, Unknown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::telemetry::events::ProbeEvent;
 use crate::telemetry::labels::ProbeOutcome;
@@ -48,6 +48,8 @@ impl Breakers {
         let (waba, phones) = match scope {
             Scope::Phone(phone) => (inner.phones.get(phone).waba, Vec::new()),
             Scope::Waba(waba) => (None, inner.phones.of(waba).into_iter().take(MOST_ASKING).collect()),
+            Scope::PhoneCountry(phone, _) => (inner.phones.get(phone).waba, Vec::new()),
+            Scope::Token(_) => (None, Vec::new()),
         };
         let waba = waba.map(|waba| {
             let cell = inner.registry.get(waba.into());
@@ -71,6 +73,7 @@ impl Breakers {
             self.learn(phone, health.waba_of(phone), false);
         }
         let of_account = self.account_blocks(ticket, &health);
+        let health = if let Scope::Token(_) = ticket.scope { of_token(health) } else { health };
         match ticket.purpose {
             Purpose::Recovery(lease) => {
                 self.apply_if_known(ticket.scope, Event::Probed { lease, health: health.clone() }).await;
@@ -140,6 +143,14 @@ impl Breakers {
                 drop(self.apply_if_known(scope, Event::CheckNow { asked: false }));
             }
         }
+    }
+}
+
+/// What an answer says of the token that it was asked with: that Meta takes it, whatever it says of the phone.
+fn of_token(health: Health) -> Health {
+    match health {
+        Health::Blocked(_) | Health::Unknown(Unknown::NotPermitted) => Health::Clear(Vec::new()),
+        health => health,
     }
 }
 

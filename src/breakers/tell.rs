@@ -92,7 +92,7 @@ impl Breakers {
                 code: told.seen.as_ref().and_then(|seen| seen.0.code),
                 text: &step.text,
                 observe: inner.settings.load().observe,
-                incident: &step.incident.id(scope.id()),
+                incident: &step.incident.id(&scope.id()),
                 detection: detection.filter(|_| step.kind == TransitionKind::Trip),
             });
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
 
-use super::{Breakers, Gate, Order, OrderKind, Settings};
+use super::{Breakers, Gate, Order, OrderKind, Settings, Traits};
 use crate::clock::Clock;
 use crate::graph::answer::Message;
 use crate::graph::ids::PhoneNumberId;
@@ -64,10 +64,13 @@ fn forwarded(gate: Gate) -> super::Permit {
 #[tokio::test]
 async fn whoever_meets_the_lock_waits_for_the_disk_and_a_rejection_does_not() {
     let (breakers, disk, phone) = house();
-    let (first, second) = (forwarded(breakers.admit(phone, None)), forwarded(breakers.admit(phone, None)));
+    let (first, second) = (
+        forwarded(breakers.admit(phone, Traits::default())),
+        forwarded(breakers.admit(phone, Traits::default())),
+    );
     let mut trip = first.locked(131_031, "locked".to_owned(), None);
     let mut witness = second.locked(131_031, "locked".to_owned(), None);
-    assert!(matches!(breakers.admit(phone, None), Gate::Reject(_)), "a trip acts at once");
+    assert!(matches!(breakers.admit(phone, Traits::default()), Gate::Reject(_)), "a trip acts at once");
     tokio::task::yield_now().await;
     for settling in [&mut trip, &mut witness] {
         assert!(settling.now_or_never().is_none(), "told before it was stored");
@@ -80,7 +83,8 @@ async fn whoever_meets_the_lock_waits_for_the_disk_and_a_rejection_does_not() {
 async fn a_leak_waits_for_the_disk_though_nothing_moves() {
     let (breakers, disk, phone) = house();
     let message = |wamid| Message { wamid: Cow::Borrowed(wamid), recipient: None };
-    let accepted = forwarded(breakers.admit(phone, None)).accepted(&[message("a"), message("b")], None);
+    let accepted =
+        forwarded(breakers.admit(phone, Traits::default())).accepted(&[message("a"), message("b")], None);
     accepted.await;
     let failed = |wamid: &str| {
         let lock = WebhookError { code: 131_031, title: "locked".to_owned(), details: None };
@@ -92,6 +96,7 @@ async fn a_leak_waits_for_the_disk_though_nothing_moves() {
             at: None,
             errors: vec![lock],
             recipient: None,
+            country: None,
             biz_opaque_callback_data: None,
         })
     };

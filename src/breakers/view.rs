@@ -147,7 +147,7 @@ impl BreakerView {
         let held = shown != Shown::Closed;
         Self {
             scope: scope.kind().name(),
-            id: scope.id().to_owned(),
+            id: scope.id().into_owned(),
             waba_id: around.account.map(|waba| waba.to_string()),
             phones: around.phones.as_ref().map(|phones| phones.iter().map(ToString::to_string).collect()),
             held_by: around.holder.map(|holder| holder.to_string()),
@@ -170,7 +170,7 @@ impl BreakerView {
                 until: order.until.map(|until| until.to_string()),
             }),
             conditions: conditions(breaker, held, around),
-            incident: breaker.incident().map(|incident| incident.id(scope.id())),
+            incident: breaker.incident().map(|incident| incident.id(&scope.id())),
             last_incident: around.last_incident.clone(),
             mode: if around.observe { "observe" } else { "enforce" },
             closes_when: explain::closes_when(breaker, around.policy, around.heard, now),

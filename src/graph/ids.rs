@@ -125,6 +125,32 @@ impl fmt::Debug for DisplayNumber {
     }
 }
 
+/// Names an access token without telling it: a hash under a key that dies with the process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(pub u64);
+
+/// `t0123456789abcdef`: no id of Meta's looks like it.
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "t{:016x}", self.0)
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::str::FromStr for TokenId {
+    type Err = MalformedId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedId> {
+        let digits = text.strip_prefix('t').filter(|digits| digits.len() == 16).ok_or(MalformedId)?;
+        u64::from_str_radix(digits, 16).map(Self).map_err(|_| MalformedId)
+    }
+}
+
 /// A message's id as Meta gives it. It encodes the recipient's number, so it is masked wherever it is printed.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]

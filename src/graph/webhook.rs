@@ -7,6 +7,7 @@ mod security;
 mod tests;
 
 use super::class::Class;
+use super::country::Country;
 use super::error::is_lock;
 use super::ids::{DisplayNumber, PhoneNumberId, WabaId};
 use crate::time::Timestamp;
@@ -137,6 +138,8 @@ pub struct Status {
     pub errors: Vec<WebhookError>,
     /// `recipient_id` or `recipient_user_id`, masked: `…5334`.
     pub recipient: Option<String>,
+    /// The recipient's country; only of a failed one, where it is told.
+    pub country: Option<Country>,
     /// What the app asked to get back.
     pub biz_opaque_callback_data: Option<String>,
 }

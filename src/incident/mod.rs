@@ -85,7 +85,7 @@ impl Incident {
     /// One that begins.
     pub fn begun(scope: Scope, start: IncidentStart) -> Self {
         Self {
-            id: start.id(scope.id()),
+            id: start.id(&scope.id()),
             scope,
             opened_at: start.at,
             closed_at: None,

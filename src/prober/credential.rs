@@ -49,6 +49,10 @@ impl<'a> Shown<'a> {
         usable.then_some(Self { token, proof: proof.filter(is_proof), version: version(uri.path()) })
     }
 
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(super) fn is(&self, credential: &Credential) -> bool {
         self.token == credential.secret.expose_secret()
             && self.proof == credential.proof.as_ref().map(|proof| proof.expose_secret())

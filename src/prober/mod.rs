@@ -105,23 +105,23 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             let Some(ticket) = ticket else { break };
             let settings = **self.settings.load();
             // What costs Meta nothing costs no budget.
-            let token = match self.inner.token_for(&ticket) {
+            let question = match self.inner.question(&ticket) {
                 None => Err(Unknown::NoToken),
                 Some(_) if !budget.try_take(ticket.purpose, settings.budget_per_hour, Instant::now()) => {
                     Err(Unknown::OverBudget)
                 }
-                Some(token) => Ok(token),
+                Some(question) => Ok(question),
             };
             let inner = Arc::clone(&self.inner);
             probes.spawn(async move {
                 if let (Purpose::Numbers, Scope::Waba(waba)) = (ticket.purpose, ticket.scope) {
-                    if let Ok(token) = token {
+                    if let Ok((_, token)) = question {
                         inner.ask_numbers(waba, &token, settings.timeout).await;
                     }
                     return;
                 }
-                let health = match token {
-                    Ok(token) => inner.probe(&ticket, &token, settings.timeout).await,
+                let health = match question {
+                    Ok((node, token)) => inner.probe(&node, &token, settings.timeout).await,
                     Err(unknown) => Health::Unknown(unknown),
                 };
                 inner.outcomes.probed(&ticket, health).await;
@@ -135,10 +135,15 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
 }
 
 impl<A: Ask, O: Outcomes> Inner<A, O> {
-    fn token_for(&self, ticket: &ProbeTicket) -> Option<Token> {
+    /// Which node to ask about, and with which token.
+    fn question(&self, ticket: &ProbeTicket) -> Option<(String, Token)> {
         match ticket.scope {
-            Scope::Phone(phone) => self.tokens.for_phone(phone, ticket.waba.map(|(waba, _)| waba)),
-            Scope::Waba(waba) => self.tokens.for_account(waba, &ticket.phones),
+            Scope::Phone(phone) | Scope::PhoneCountry(phone, _) => {
+                let token = self.tokens.for_phone(phone, ticket.waba.map(|(waba, _)| waba));
+                Some((phone.to_string(), token?))
+            }
+            Scope::Waba(waba) => Some((waba.to_string(), self.tokens.for_account(waba, &ticket.phones)?)),
+            Scope::Token(id) => self.tokens.refused(id).map(|(node, token)| (node.to_string(), token)),
         }
     }
 
@@ -149,10 +154,10 @@ impl<A: Ask, O: Outcomes> Inner<A, O> {
         }
     }
 
-    async fn probe(&self, ticket: &ProbeTicket, token: &Token, time: Duration) -> Health {
+    async fn probe(&self, node: &str, token: &Token, time: Duration) -> Health {
         // Never closed, so there is always a place in the end.
         let _place = self.places.acquire().await;
-        let health = match timeout(time, ask::health_of(&self.upstream, ticket.scope.id(), token)).await {
+        let health = match timeout(time, ask::health_of(&self.upstream, node, token)).await {
             Ok(health) => health,
             Err(_) => Health::Unknown(Unknown::NoAnswer),
         };

@@ -15,13 +15,15 @@ use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credential::{Credential, Shown};
-use crate::graph::ids::{PhoneNumberId, WabaId};
+use crate::graph::ids::{PhoneNumberId, TokenId, WabaId};
 
 /// The version that a probe asks for, where the phone's app has not shown which one it uses.
 pub const DEFAULT_VERSION: &str = "v23.0";
 
 /// The most phones whose token is remembered; beyond, the least used are forgotten.
 const MAX_PHONES: usize = 100_000;
+/// The most refused tokens that are kept to ask again with.
+const MAX_REFUSED: usize = 1_000;
 /// The most tokens that are looked through for an equal one. Beyond, some may be kept twice.
 const MAX_TOKENS: usize = 10_000;
 
@@ -41,6 +43,8 @@ pub struct Tokens {
     /// Every borrowed token once, by its hash; a token that no phone uses any more is gone.
     known: Cache<u64, Weak<Credential>>,
     hasher: RandomState,
+    /// Those that Meta refuses, as far as a rule holds their sends, with the node that they were shown on: to ask again with.
+    refused: Cache<TokenId, (PhoneNumberId, Arc<Credential>)>,
 }
 
 /// What to ask Meta with.
@@ -78,6 +82,7 @@ impl Tokens {
             borrowed: Cache::new(MAX_PHONES),
             known: Cache::new(MAX_TOKENS),
             hasher: RandomState::new(),
+            refused: Cache::new(MAX_REFUSED),
         }
     }
 
@@ -88,6 +93,7 @@ impl Tokens {
         if !borrow {
             self.borrowed.clear();
             self.known.clear();
+            self.refused.clear();
         }
     }
 
@@ -113,6 +119,32 @@ impl Tokens {
         };
         self.borrowed.insert(phone, credential);
         true
+    }
+
+    /// The name of the token that a request shows.
+    pub fn id_of(&self, uri: &Uri, authorization: Option<&HeaderValue>) -> Option<TokenId> {
+        Some(TokenId(self.hasher.hash_one(Shown::in_request(uri, authorization)?.token())))
+    }
+
+    /// Meta refused the token of a request on this node (190). Keeps it to ask again with, if it may be borrowed, and names it.
+    pub fn refuse(
+        &self,
+        node: PhoneNumberId,
+        uri: &Uri,
+        authorization: Option<&HeaderValue>,
+    ) -> Option<TokenId> {
+        let shown = Shown::in_request(uri, authorization)?;
+        let id = TokenId(self.hasher.hash_one(shown.token()));
+        if self.settings.load().borrow {
+            self.refused.insert(id, (node, Arc::new(shown.keep())));
+        }
+        Some(id)
+    }
+
+    /// A refused token, with the node to ask about.
+    pub fn refused(&self, id: TokenId) -> Option<(PhoneNumberId, Token)> {
+        let (node, lent) = self.refused.get(&id)?;
+        Some((node, self.token(None, node, Some(lent))?))
     }
 
     /// Forgets a borrowed token that Meta calls invalid (190); a configured one stays. If the phone's app has shown another

@@ -39,8 +39,10 @@ pub struct Registry {
     cells: DashMap<Scope, Arc<Cell>>,
     /// At least the number of cells; raised before one is added.
     occupied: AtomicUsize,
-    /// How many accounts' cells are not plainly closed. Raised before, and lowered after, their own words say so.
+    /// How many cells are not plainly closed, of accounts and of what needs a look at the send itself: countries, tokens. Raised before,
+    /// and lowered after, their own words say so.
     held_wabas: Arc<AtomicUsize>,
+    held_others: Arc<AtomicUsize>,
     /// When a breaker was last forgotten, in milliseconds.
     forgot_at: AtomicI64,
 }
@@ -51,8 +53,8 @@ impl Registry {
         self.occupied.load(Ordering::Acquire) == 0
     }
 
-    /// The generation to admit under, if the phone is plainly closed, and its account, too, where `waba` knows one. The ordinary
-    /// path: `waba` is asked only while some account is held.
+    /// The generation to admit under, if the phone is plainly closed, and its account, too, where `waba` knows one, and nothing is
+    /// held that the phone says nothing of. The ordinary path: `waba` is asked only while some account is held.
     pub fn plainly_closed(
         &self,
         phone: PhoneNumberId,
@@ -60,6 +62,9 @@ impl Registry {
     ) -> Option<Generation> {
         if self.is_empty() {
             return Some(Generation::default());
+        }
+        if self.holds_others() {
+            return None;
         }
         if self.holds_wabas()
             && let Some(waba) = waba()
@@ -72,6 +77,11 @@ impl Registry {
     /// Whether any account is held.
     pub fn holds_wabas(&self) -> bool {
         self.held_wabas.load(Ordering::Acquire) > 0
+    }
+
+    /// Whether any country or token is held: then each send has to be looked into.
+    pub fn holds_others(&self) -> bool {
+        self.held_others.load(Ordering::Acquire) > 0
     }
 
     /// The generation of this one breaker, if it is plainly closed.
@@ -108,7 +118,11 @@ impl Registry {
     }
 
     fn held_of(&self, scope: Scope) -> Option<Arc<AtomicUsize>> {
-        matches!(scope, Scope::Waba(_)).then(|| Arc::clone(&self.held_wabas))
+        match scope {
+            Scope::Phone(_) => None,
+            Scope::Waba(_) => Some(Arc::clone(&self.held_wabas)),
+            Scope::PhoneCountry(..) | Scope::Token(_) => Some(Arc::clone(&self.held_others)),
+        }
     }
 
     /// All cells, in the order of their ids.

@@ -20,6 +20,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::inline::Inline;
 use crate::breaker::Generation;
 use crate::graph::class::Class;
+use crate::graph::country::Country;
 use crate::graph::ids::{PhoneNumberId, WamidHasher, WamidKey};
 use crate::time::Timestamp;
 
@@ -47,11 +48,13 @@ pub struct Accepted {
     /// The generation that admitted it.
     pub generation: Generation,
     /// Meta's id of the call, where its answer had one that fits. Meta's have 11 or 23 characters.
-    pub fbtrace_id: Option<Inline<27>>,
+    pub fbtrace_id: Option<Inline<24>>,
     /// Who was to get it, masked: `…1234`.
     pub recipient: Option<Inline<8>>,
     /// Its class, if its body was looked into.
     pub class: Option<Class>,
+    /// Its recipient's country, if its body was looked into.
+    pub country: Option<Country>,
     /// Whether it was counted as a leak already.
     pub leaked: bool,
     /// What observe mode knows of it.
@@ -250,6 +253,7 @@ mod tests {
     fn accepted(n: usize) -> Accepted {
         Accepted {
             class: None,
+            country: None,
             at: Timestamp::from_millis(i64::try_from(n).unwrap()),
             generation: Generation(7),
             fbtrace_id: Inline::new("Az8or2yhqkZfEZ-_4Qn_Bam"),

@@ -161,7 +161,7 @@ impl Event for TransitionEvent<'_> {
             ($level:ident) => {
                 tracing::$level!(
                     scope = self.scope.kind().name(),
-                    id = self.scope.id(),
+                    id = &*self.scope.id(),
                     transition = self.transition.name(),
                     from = self.from,
                     to = self.to,

@@ -71,6 +71,8 @@ label! {
         PolicyBlock = "368",
         /// A health check found a block, before any send did.
         Health = "health",
+        /// A rule of the configuration made another code one like these.
+        Rule = "rule",
         /// An operator holds the breaker open.
         Operator = "operator",
     }

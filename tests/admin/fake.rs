@@ -101,10 +101,10 @@ impl Fake {
         if expected.is_some_and(|expected| expected.0 != current.generation) {
             return Err(GenerationMismatch { current: Generation(current.generation) });
         }
-        current = BreakerView { scope: current.scope, ..view(scope.id(), state, current.generation + 1) };
+        current = BreakerView { scope: current.scope, ..view(&scope.id(), state, current.generation + 1) };
         let mut fake = self.0.lock().unwrap();
         fake.orders.push(log);
-        fake.breakers.insert(scope.id().to_owned(), current.clone());
+        fake.breakers.insert(scope.id().into_owned(), current.clone());
         Ok(current)
     }
 }
@@ -218,11 +218,11 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
 
 impl Control for Fake {
     fn view(&self, scope: Scope) -> BreakerView {
-        let known = self.0.lock().unwrap().breakers.get(scope.id()).cloned();
+        let known = self.0.lock().unwrap().breakers.get(&*scope.id()).cloned();
         let kind = scope.kind().name();
         known
             .filter(|view| view.scope == kind)
-            .unwrap_or_else(|| BreakerView { scope: kind, ..view(scope.id(), "closed", 0) })
+            .unwrap_or_else(|| BreakerView { scope: kind, ..view(&scope.id(), "closed", 0) })
     }
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
@@ -233,7 +233,7 @@ impl Control for Fake {
             .filter(|view| (view.scope == "waba") == filter.accounts)
             .filter(|view| filter.state.map_or(view.state != "closed", |state| view.state == state))
             .filter(|view| filter.waba.is_none_or(|waba| view.waba_id.as_deref() == Some(waba.as_str())))
-            .filter(|view| filter.after.is_none_or(|after| view.id.as_str() > after.id()))
+            .filter(|view| filter.after.is_none_or(|after| *view.id > *after.id()))
             .cloned()
             .collect();
         let more = found.len() > filter.limit;

@@ -140,6 +140,15 @@ impl Breaker {
         }
     }
 
+    pub(super) fn trial_proven(&mut self, lease: Lease, cx: &Context<'_>, out: &mut Applied) {
+        let State::HalfOpen(half) = &mut self.state else { return };
+        if half.trial.is_some_and(|trial| trial.lease == lease) {
+            out.notes.push(Note::Trial(TrialOutcome::Confirmed));
+            half.forget_trial(None);
+            self.confirmed(Source::Response, "a trial was accepted", cx, out);
+        }
+    }
+
     pub(super) fn trial_ended(&mut self, lease: Lease, abandoned: bool, out: &mut Applied) {
         let State::HalfOpen(half) = &mut self.state else { return };
         if half.trial.is_some_and(|trial| trial.lease == lease) {

@@ -1,7 +1,5 @@
 //! What probes find, and when the next one is due.
 
-use std::time::Duration;
-
 use super::super::backoff::wait;
 use super::super::evidence::{Reason, Source};
 use super::super::extent::{Extent, Left};
@@ -47,7 +45,7 @@ impl Breaker {
                     }
                     Left::Less(extent) => {
                         let text = "health is clear, and the date of a class is over";
-                        self.extend(extent, Source::Probe, text, cx, out);
+                        self.narrow(extent, Source::Probe, text, cx, out);
                     }
                     Left::Same => {
                         open.schedule(cx);
@@ -131,10 +129,19 @@ impl Open {
         self.delivered?.key
     }
 
+    /// When the next look is due if the back-off goes on from here.
+    pub(super) fn back_off(&self, cx: &Context<'_>) -> Timestamp {
+        let policy = cx.policy;
+        cx.now.plus(wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter))
+    }
+
     pub(super) fn schedule(&mut self, cx: &Context<'_>) {
-        let by_dates = self.lock.extent.ends_by_dates();
-        let wait = if by_dates { longest_wait(cx.policy) } else { self.back_off(cx) };
-        self.look_at(cx.now.plus(wait), cx);
+        let at = match self.lock.extent.ends_by_dates() {
+            // Nothing is asked until then, but no wait is longer than this.
+            true => cx.now.plus(longest_wait(cx.policy)),
+            false => self.back_off(cx),
+        };
+        self.look_at(at, cx);
         if self.delivered.is_some() {
             self.next_check = self.next_check.min(self.backs_off_until);
         }
@@ -143,10 +150,5 @@ impl Open {
     /// Looks next at that time. What is left at a date before is looked at then.
     pub(super) fn look_at(&mut self, at: Timestamp, cx: &Context<'_>) {
         self.next_check = self.lock.extent.dates(cx.now).next().into_iter().fold(at, Timestamp::min);
-    }
-
-    pub(super) fn back_off(&self, cx: &Context<'_>) -> Duration {
-        let policy = cx.policy;
-        wait(self.lock.attempt, policy.probe_interval, policy.probe_max_interval, cx.jitter)
     }
 }

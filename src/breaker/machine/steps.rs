@@ -48,9 +48,11 @@ impl Breaker {
     }
 
     pub(super) fn reopen(&mut self, locks: Locks, cx: &Context<'_>, out: &mut Applied) {
-        let Locks { reason, extent, .. } = locks;
+        let Locks { reason, extent, only_trial } = locks;
         let State::HalfOpen(half) = &self.state else { return };
         let mut lock = half.lock.clone();
+        // One phone's lock says that its account's is not over; it makes it no wider.
+        let extent = if only_trial { extent.within(&lock.extent) } else { extent };
         lock.failed_against_health(&reason, cx);
         lock.attempt = lock.attempt.saturating_add(1);
         lock.extent = lock.extent.reopened(&extent);
@@ -90,17 +92,30 @@ impl Breaker {
         self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
     }
 
+    /// Leaves a class. There is no trial of one class while another is held: should the evidence come again, the next time is later.
+    pub(super) fn narrow(
+        &mut self,
+        extent: Extent,
+        source: Source,
+        text: &str,
+        cx: &Context<'_>,
+        out: &mut Applied,
+    ) {
+        if let State::Open(open) = &mut self.state {
+            open.lock.attempt = open.lock.attempt.saturating_add(1);
+            open.backs_off_until = open.back_off(cx);
+        }
+        self.extend(extent, source, text, cx, out);
+    }
+
     /// Leaves what its dates alone hold and no longer do. Says whether there is nothing to be asked of health.
     pub(super) fn release_by_dates(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
         let State::Open(open) = &mut self.state else { return false };
-        let left = open.lock.extent.left(false, cx.now);
-        if left == Left::Nothing && !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) {
-            open.next_check = open.backs_off_until;
-            return true;
-        }
-        match left {
+        let may_leave = is_over(open.backs_off_until, longest_wait(cx.policy), cx.now);
+        match open.lock.extent.left(false, cx.now) {
+            Left::Nothing | Left::Less(_) if !may_leave => open.next_check = open.backs_off_until,
             Left::Nothing => self.recover(Source::Timer, "its time is over", None, cx, out),
-            Left::Less(extent) => self.extend(extent, Source::Timer, "the time of a class is over", cx, out),
+            Left::Less(extent) => self.narrow(extent, Source::Timer, "the time of a class is over", cx, out),
             Left::Same if open.lock.extent.ends_by_dates() => open.schedule(cx),
             Left::Same => return false,
         }
@@ -164,6 +179,19 @@ impl Breaker {
         }
     }
 
+    /// Open or half-open → closed, if no recovery has just failed.
+    pub(super) fn replaced(&mut self, text: &str, cx: &Context<'_>, out: &mut Applied) {
+        let from = self.shown(cx.now);
+        let attempt = match &self.state {
+            State::Closed(_) => return,
+            State::Open(open) if !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) => return,
+            State::Open(open) => open.lock.attempt,
+            State::HalfOpen(half) => half.lock.attempt,
+        };
+        self.close(attempt.saturating_add(1), cx);
+        self.step(TransitionKind::Close, from, Source::Response, text.to_owned(), cx, out);
+    }
+
     pub(super) fn open(&mut self, lock: Lock, cx: &Context<'_>) {
         let mut open = Open {
             lock,
@@ -176,8 +204,7 @@ impl Breaker {
         };
         open.schedule(cx);
         if open.lock.attempt > 0 {
-            // Whatever its dates.
-            open.backs_off_until = cx.now.plus(open.back_off(cx));
+            open.backs_off_until = open.back_off(cx);
         }
         self.state = State::Open(open);
     }

@@ -59,6 +59,18 @@ fn a_reinstatement_lifts_no_restriction_that_is_newer() {
     assert_eq!(scene.held(), [Some(None), None], "a newer one lifts it: a probe decides");
 }
 
+#[test]
+fn a_reinstatement_lifts_what_was_restricted_before_it_though_a_ban_followed() {
+    let mut scene = scene();
+    scene.later(60);
+    scene.restricted(10_000, &[until(Business, HOUR)]);
+    scene.account(Topic::Ban, 30_000, Locked(says()));
+    scene.account(Topic::Ban, 20_000, Reinstated(says()));
+    assert_eq!(scene.held(), [Some(None), Some(None)]);
+    scene.restricted(15_000, &[until(Business, HOUR)]);
+    assert_eq!(scene.held(), [Some(None), Some(None)], "it is older");
+}
+
 /// 2100 would make all that follows late news.
 #[test]
 fn an_event_from_the_future_is_one_of_now() {

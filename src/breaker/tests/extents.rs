@@ -123,6 +123,27 @@ fn a_trial_that_is_refused_at_once_opens_what_it_was_the_trial_of() {
     assert!(scene.breaker.trial().is_some());
 }
 
+/// One phone's lock says nothing of replies that its account may send.
+#[test]
+fn a_trial_that_meets_one_phones_lock_widens_nothing() {
+    for refused in [true, false] {
+        let mut scene = scene();
+        scene.locks(Extent::of(Business, Hold::PROBE));
+        scene.half_open();
+        let about = match refused {
+            true => {
+                scene.begins_trial();
+                About::Send { generation: scene.generation(), key: None }
+            }
+            false => scene.trial("t"),
+        };
+        let reason = reason(Source::Response, scene.now());
+        let applied = scene.apply(Event::Lock { about, reason, extent: Extent::default(), only_trial: true });
+        assert_eq!(kinds(&applied), [TransitionKind::Reopen]);
+        assert_eq!((scene.goes(Business), scene.goes(Customer)), (Admission::Reject, Admission::Forward));
+    }
+}
+
 /// Delivered and 131031 for one message: the lock counts, also where only an account's breaker waits for it.
 #[test]
 fn a_delivery_that_an_account_waits_for_is_refuted_by_a_lock_of_the_same_message() {

@@ -78,7 +78,7 @@ fn whatever_becomes_of_a_trial_of_an_earlier_half_open_it_moves_nothing() {
         |about| Event::Lock { about, reason: reason.clone(), extent: Extent::default(), only_trial: false };
     let accepted = |names: &[&str]| {
         let keys = names.iter().map(|name| key(name)).collect();
-        Event::TrialAccepted { lease: hung, generation: earlier, keys }
+        Event::TrialAccepted { lease: hung, generation: earlier, keys, proves: false }
     };
     let late = [
         vec![accepted(&["hung"])],

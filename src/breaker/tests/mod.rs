@@ -166,7 +166,7 @@ impl Scene {
 
     fn accepted(&mut self, lease: Lease, generation: Generation, names: &[&str]) -> Applied {
         let keys = names.iter().map(|name| key(name)).collect();
-        self.apply(Event::TrialAccepted { lease, generation, keys })
+        self.apply(Event::TrialAccepted { lease, generation, keys, proves: false })
     }
 
     /// A trial that Meta accepts at once as this message.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::forwarded;
-use crate::breakers::{Breakers, Order, OrderKind, ProbeTicket, Settings};
+use crate::breakers::{Breakers, Order, OrderKind, ProbeTicket, Settings, Traits};
 use crate::clock::Clock;
 use crate::graph::answer::Message;
 use crate::graph::health::Health;
@@ -72,7 +72,9 @@ impl House {
                     recipient: recipient(n),
                 };
                 let messages: Vec<_> = wamids.iter().enumerate().map(message).collect();
-                forwarded(self.breakers.admit(id(PHONE), None)).accepted(&messages, Some(TRACE)).await;
+                forwarded(self.breakers.admit(id(PHONE), Traits::default()))
+                    .accepted(&messages, Some(TRACE))
+                    .await;
                 if self.forgets {
                     self.breakers.0.sends.forget_all();
                 }
@@ -103,6 +105,7 @@ impl House {
             at: Some(self.breakers.now()),
             errors: (kind == Failed).then_some(lock).into_iter().collect(),
             recipient: None,
+            country: None,
             biz_opaque_callback_data: None,
         };
         self.breakers.hear(&[Fact::Status(status)]).await;
@@ -245,7 +248,7 @@ async fn a_failure_that_overtakes_its_answer_counts_when_the_answer_comes() {
                 house.take(step).await;
             }
         }
-        let permit = forwarded(house.breakers.admit(id(PHONE), None));
+        let permit = forwarded(house.breakers.admit(id(PHONE), Traits::default()));
         for _ in 0..2 {
             house.say(PHONE, "a", Failed).await;
         }
@@ -285,7 +288,7 @@ async fn a_would_be_rejection_whose_failure_overtakes_its_answer_has_failed() {
     for step in [Accepted(&["a"]), Said("a", Failed), Accepted(&["b"])] {
         house.take(step).await;
     }
-    let permit = forwarded(house.breakers.admit(id(PHONE), None));
+    let permit = forwarded(house.breakers.admit(id(PHONE), Traits::default()));
     house.say(PHONE, "c", Failed).await;
     let message = Message { wamid: Cow::Borrowed("c"), recipient: None };
     permit.accepted(std::slice::from_ref(&message), None).await;

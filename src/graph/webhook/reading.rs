@@ -8,6 +8,7 @@ use super::account::AccountFields;
 use super::{
     ErrorFact, Fact, MAX_SENTENCE, Security, Status, StatusKind, Unreadable, WebhookError, security,
 };
+use crate::graph::country::Country;
 use crate::graph::error::ErrorFields;
 use crate::graph::ids::{DisplayNumber, MAX_WAMID_BYTES, PhoneNumberId, WabaId};
 use crate::graph::lenient::{self, Object, Value, cut};
@@ -121,7 +122,7 @@ impl<'de> Object<'de> for Entry {
 #[derive(Default)]
 struct Change<'a> {
     field: Option<Cow<'a, str>>,
-    value: ChangeValue,
+    value: ChangeValue<'a>,
 }
 
 impl Change<'_> {
@@ -153,40 +154,44 @@ impl<'de> Object<'de> for Change<'de> {
 
 /// `value` of a change. Its phone may come after its statuses, so they wait for it.
 #[derive(Default)]
-struct ChangeValue {
+struct ChangeValue<'a> {
     metadata: Metadata,
     /// Where there is no metadata: in account fields.
     number: Option<DisplayNumber>,
     at: Option<Timestamp>,
-    news: Vec<News>,
+    news: Vec<News<'a>>,
     account: Option<Box<AccountFields>>,
 }
 
 /// What a value says, before it is known of which phone.
-enum News {
-    Status(StatusFields),
+enum News<'a> {
+    Status(StatusFields<'a>),
     Error(WebhookError),
 }
 
-impl News {
+impl News<'_> {
     fn into_fact(self, phone: PhoneNumberId, at: Option<Timestamp>) -> Fact {
         match self {
             Self::Error(error) => Fact::Error(ErrorFact { waba: None, phone, at, error }),
-            Self::Status(status) => Fact::Status(Status {
-                waba: None,
-                phone,
-                wamid: status.wamid,
-                kind: status.kind.unwrap_or(StatusKind::Other),
-                at: status.at,
-                errors: status.errors,
-                recipient: status.recipient,
-                biz_opaque_callback_data: status.biz_opaque_callback_data,
-            }),
+            Self::Status(status) => {
+                let failed = status.kind == Some(StatusKind::Failed) || !status.errors.is_empty();
+                Fact::Status(Status {
+                    waba: None,
+                    phone,
+                    wamid: status.wamid,
+                    kind: status.kind.unwrap_or(StatusKind::Other),
+                    at: status.at,
+                    errors: status.errors,
+                    country: failed.then(|| Country::of_recipient(status.recipient.as_deref()?)).flatten(),
+                    recipient: status.recipient.map(|recipient| masked(&recipient)),
+                    biz_opaque_callback_data: status.biz_opaque_callback_data,
+                })
+            }
         }
     }
 }
 
-impl<'de> Object<'de> for ChangeValue {
+impl<'de> Object<'de> for ChangeValue<'de> {
     fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
         let news = &mut self.news;
         match name {
@@ -194,8 +199,8 @@ impl<'de> Object<'de> for ChangeValue {
             b"display_phone_number" => self.number = display_number(value)?,
             b"timestamp" => self.at = value.integer()?.and_then(timestamp),
             b"statuses" => {
-                value.list(|status: Option<StatusFields>| {
-                    news.extend(status.filter(StatusFields::says_something).map(News::Status));
+                value.list(|status: Option<StatusFields<'de>>| {
+                    news.extend(status.filter(|status| status.says_something()).map(News::Status));
                 })?;
             }
             b"errors" => {
@@ -233,22 +238,22 @@ fn display_number<'de, M: MapAccess<'de>>(value: Value<'_, M>) -> Result<Option<
 
 /// An element of `statuses[]`.
 #[derive(Default)]
-struct StatusFields {
+struct StatusFields<'a> {
     wamid: String,
     kind: Option<StatusKind>,
     at: Option<Timestamp>,
     errors: Vec<WebhookError>,
-    recipient: Option<String>,
+    recipient: Option<Cow<'a, str>>,
     biz_opaque_callback_data: Option<String>,
 }
 
-impl StatusFields {
+impl StatusFields<'_> {
     fn says_something(&self) -> bool {
         self.kind.is_some() || !self.errors.is_empty()
     }
 }
 
-impl<'de> Object<'de> for StatusFields {
+impl<'de> Object<'de> for StatusFields<'de> {
     fn field<M: MapAccess<'de>>(&mut self, name: &[u8], value: Value<'_, M>) -> Result<(), M::Error> {
         match name {
             b"id" => {
@@ -262,10 +267,8 @@ impl<'de> Object<'de> for StatusFields {
                 value.list(|error| errors.extend(webhook_error(error)))?;
             }
             // The number where there is one, otherwise the business-scoped id; it may come first.
-            b"recipient_id" => self.recipient = value.text()?.map(|id| masked(&id)).or(self.recipient.take()),
-            b"recipient_user_id" => {
-                self.recipient = self.recipient.take().or(value.text()?.map(|id| masked(&id)))
-            }
+            b"recipient_id" => self.recipient = value.text()?.or(self.recipient.take()),
+            b"recipient_user_id" => self.recipient = self.recipient.take().or(value.text()?),
             b"biz_opaque_callback_data" => {
                 let data = value.text()?;
                 self.biz_opaque_callback_data = data.map(|data| cut(&data, MAX_CALLBACK_DATA).to_owned());

@@ -2,6 +2,7 @@
 
 use super::reading::MAX_CALLBACK_DATA;
 use super::*;
+use crate::graph::country::Country;
 use crate::graph::hostile::FAILED;
 use crate::graph::ids::MAX_WAMID_BYTES;
 
@@ -58,6 +59,7 @@ fn a_failed_message_is_read_whole() {
             kind: StatusKind::Failed,
             at: Some(Timestamp::from_seconds(1_763_399_138)),
             errors: vec![locked],
+            country: Country::parse("EG").ok(),
             recipient: Some("…5334".into()),
             biz_opaque_callback_data: Some("order-7".into()),
         })

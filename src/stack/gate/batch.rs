@@ -139,7 +139,11 @@ impl Told {
 
     /// The sends of a batch that went out as it was.
     fn forwarded(&self, batch: &Batch<'_>, quiet: &Quiet) -> Vec<Awaited> {
-        let permits = (0..batch.operations.len()).map(|at| batch.phone(at).map(|phone| quiet.permit(phone)));
+        let permits = batch.operations.iter().enumerate().map(|(at, operation)| {
+            let mut permit = quiet.permit(batch.phone(at)?);
+            permit.to(operation.outline.country);
+            Some(permit)
+        });
         self.awaited(batch, permits)
     }
 
@@ -259,7 +263,7 @@ impl Awaited {
         let Some(results) = results else {
             return match (broken, refused) {
                 (true, _) => abandoned(permit),
-                (false, true) => permit.refused(),
+                (false, true) => permit.failed(),
                 (false, false) => permit.other(),
             };
         };

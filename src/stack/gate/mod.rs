@@ -40,7 +40,7 @@ use crate::body::{RequestBody, ResponseBody};
 use crate::breakers::Breakers;
 use crate::error::ProxyError;
 use crate::graph::batch::may_be;
-use crate::graph::ids::PhoneNumberId;
+use crate::graph::ids::{PhoneNumberId, TokenId};
 use crate::graph::route::{Question, Route, is_post_on_node};
 use crate::prober::Tokens;
 use crate::telemetry::Telemetry;
@@ -256,9 +256,24 @@ impl Credentials {
 
     /// Meta let it pass on this node.
     pub(super) fn learned(&self, parts: &Parts) {
+        if parts.breakers.holds_others()
+            && let Some(token) = self.token(parts)
+        {
+            parts.breakers.token_passed(self.node, token);
+        }
         // Without one to ask with, another probe would find what the last one found.
         if parts.tokens.learn(self.node, &self.uri, self.authorization.as_ref()) {
             parts.breakers.token_learned(self.node);
         }
+    }
+
+    /// The name of its token.
+    pub(super) fn token(&self, parts: &Parts) -> Option<TokenId> {
+        parts.tokens.id_of(&self.uri, self.authorization.as_ref())
+    }
+
+    /// Meta refused its token. The name of it.
+    pub(super) fn refused(&self, parts: &Parts) -> Option<TokenId> {
+        parts.tokens.refuse(self.node, &self.uri, self.authorization.as_ref())
     }
 }

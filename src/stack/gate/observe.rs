@@ -132,12 +132,12 @@ impl Judged<'_> {
         self,
         parts: &Parts,
         endpoint: Endpoint,
-        permit: Permit,
+        mut permit: Permit,
         credentials: &Credentials,
     ) -> Settling {
         let error = match self.answer {
             Some(Answer { error: Some(error), .. }) => error,
-            _ if !self.success => return permit.refused(),
+            _ if !self.success => return permit.failed(),
             Some(answer) => {
                 credentials.learned(parts);
                 return permit.accepted(&answer.messages, self.fbtrace_id);
@@ -157,14 +157,18 @@ impl Judged<'_> {
             }
         };
         parts.telemetry.emit(GraphErrorEvent(error.code));
+        // `(#131031) Business Account locked`: the number is said already.
+        let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
+        let (title, fbtrace_id) = (cut(title), error.fbtrace_id.as_deref().map(cut));
         if !is_lock(error.code) {
-            return permit.refused();
+            if parts.breakers.is_about_token(error.code) {
+                permit.by(credentials.refused(parts));
+            }
+            return permit.refused(error.code, title, fbtrace_id);
         }
         // Meta let the token pass, and refused the account.
         credentials.learned(parts);
-        // `(#131031) Business Account locked`: the number is said already.
-        let title = error.message.split_once(") ").map_or(&*error.message, |(_, title)| title);
-        permit.locked(error.code, cut(title), error.fbtrace_id.as_deref().map(cut))
+        permit.locked(error.code, title, fbtrace_id)
     }
 }
 

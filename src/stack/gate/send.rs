@@ -9,9 +9,9 @@ use hyper::body::Incoming;
 use super::super::own::{NEXT_CHECK, PROXY_STATUS, REASON};
 use super::drain::{Ahead, KEPT};
 use super::{Credentials, Forward, Parts, observe};
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{Passed, RequestBody, ResponseBody};
 use crate::breaker::Rejection;
-use crate::breakers::{Gate, Permit};
+use crate::breakers::{Gate, Permit, Traits};
 use crate::error::ProxyError;
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::message;
@@ -30,10 +30,19 @@ pub(super) async fn send<S: Forward>(
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let came = Instant::now();
-    let (request, permit, credentials) = match parts.breakers.admit_closed(phone) {
+    let mut recipient = None;
+    let (request, mut permit, credentials) = match parts.breakers.admit_closed(phone) {
         Some(permit) => {
             let credentials = Credentials::of(phone, &request);
-            (request.map(RequestBody::from), permit, credentials)
+            let (head, mut body) = request.map(RequestBody::from).into_parts();
+            // Only an error says whether anybody wants to know.
+            if parts.breakers.has_country_rules() {
+                let content_type = head.headers.get(header::CONTENT_TYPE).cloned();
+                let (copying, copied) = body.copied(KEPT);
+                body = copying;
+                recipient = Some((content_type, copied));
+            }
+            (Request::from_parts(head, body), permit, credentials)
         }
         None => match look_closer(&parts, phone, endpoint, request).await? {
             Looked::Forward(request, permit, credentials) => (request, permit, credentials),
@@ -50,6 +59,12 @@ pub(super) async fn send<S: Forward>(
     let before = came.elapsed();
     let answer = upstream.call(request).await?;
     let (head, body) = answer.into_parts();
+    if let (false, Some((content_type, copied))) = (head.status.is_success(), recipient)
+        && let Some(Passed::Whole(body)) = copied.now()
+    {
+        let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
+        permit.to(message::outline(endpoint, content_type, &body).country);
+    }
     let collected = observe::collect(body, observe::CAP).await;
     let after = Instant::now();
     let answer = observe::observe(&parts, head, collected, endpoint, permit, &credentials).await;
@@ -81,7 +96,9 @@ async fn look_closer(
     // One that is too long to look into is of an unknown class.
     let outline =
         ahead.whole().map(|body| message::outline(endpoint, content_type, body)).unwrap_or_default();
-    Ok(match parts.breakers.admit(phone, outline.class) {
+    let token = parts.breakers.holds_others().then(|| credentials.token(parts)).flatten();
+    let traits = Traits { class: outline.class, country: outline.country, token };
+    Ok(match parts.breakers.admit(phone, traits) {
         Gate::Forward(permit) => {
             Looked::Forward(Request::from_parts(head, ahead.replay()), permit, credentials)
         }

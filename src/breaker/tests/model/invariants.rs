@@ -32,6 +32,7 @@ fn name(event: &Event) -> &'static str {
     match event {
         Event::Lock { .. } => "lock",
         Event::Account(_) => "account",
+        Event::Replaced { .. } => "replaced",
         Event::Proof { .. } => "proof",
         Event::TrialAccepted { .. } => "accepted",
         Event::TrialEnded { .. } => "ended",
@@ -205,7 +206,7 @@ pub(super) fn recovery_is_possible(breaker: &Breaker, world: &World) {
                 let (generation, keys) = (breaker.generation(), vec![key(&format!("recovery {step}"))]);
                 let lease = breaker.begin_trial(cx.now, cx.policy).unwrap();
                 let about = About::Send { generation, key: keys.first().copied() };
-                breaker.apply(Event::TrialAccepted { lease, generation, keys }, &cx);
+                breaker.apply(Event::TrialAccepted { lease, generation, keys, proves: false }, &cx);
                 breaker.apply(Event::Proof { about, sent: true, class: None }, &cx);
             }
             _ => match probe.take() {

@@ -52,6 +52,7 @@ impl News {
                 at: Some(self.dated),
                 errors: if self.kind == StatusKind::Failed { vec![error] } else { Vec::new() },
                 recipient: None,
+                country: None,
                 biz_opaque_callback_data: None,
             }),
         }

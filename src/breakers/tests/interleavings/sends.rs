@@ -6,14 +6,14 @@ use super::meta::Answer;
 use super::run::{Flight, Run};
 use super::steps::{Locked, Naming, Sending};
 use super::witness::{Cause, Sent};
-use crate::breakers::{Gate, Permit};
+use crate::breakers::{Gate, Permit, Traits};
 use crate::graph::answer::Message;
 
 impl Run {
     /// Says whether it was let out, and which send it is.
     pub(super) fn send(&mut self, sending: Sending) -> Option<usize> {
         let (phone, now, before) = (sending.phone, self.house.now(), self.stands());
-        let gate = self.house.breakers.admit(self.house.phones[phone], None);
+        let gate = self.house.breakers.admit(self.house.phones[phone], Traits::default());
         let permit = match gate {
             Gate::Forward(permit) => Some(permit),
             Gate::Reject(_) => None,

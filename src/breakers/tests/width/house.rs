@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
@@ -69,20 +68,6 @@ impl House {
             match at {
                 Some(at) => drop(self.alarms.insert(scope, at)),
                 None => drop(self.alarms.remove(&scope)),
-            }
-        }
-    }
-
-    pub(super) async fn wait(&mut self, seconds: u64, mut asked: impl FnMut(&mut Self)) {
-        let until = self.now().plus(Duration::from_secs(seconds));
-        // So many times at most: else something is due for ever.
-        let most = 40 * (seconds + 10);
-        for n in 0.. {
-            assert!(n < most, "{n} wakes in {seconds} s");
-            let more = self.go(until).await;
-            asked(self);
-            if !more {
-                break;
             }
         }
     }

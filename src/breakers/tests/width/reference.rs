@@ -43,6 +43,7 @@ pub(super) enum Word {
         phone: PhoneNumberId,
         dated: Option<i64>,
     },
+    Asked(Ticket),
     Probed(Ticket, Found),
     Order(Scope, OrderKind, Option<i64>),
     Restart,
@@ -181,6 +182,8 @@ impl World {
             }
             Word::Status { phone, message, kind, dated } => self.status(phone, message, kind, dated),
             Word::Error { phone, dated } => self.locked(phone, About::dated(None, dated), dated),
+            Word::Asked(ticket) if ticket.recovery => self.one(ticket.scope).asks(ticket.asked_at),
+            Word::Asked(_) => {}
             Word::Probed(ticket, found) => self.probed(ticket, found),
             Word::Order(scope, kind, until) => self.one(scope).ordered(kind, until),
             Word::Restart => {
@@ -305,7 +308,7 @@ impl World {
         }
         let one = self.one(ticket.scope);
         match (ticket.recovery, found.clear) {
-            (true, clear) => one.probed(ticket.moved, ticket.asked_at, clear),
+            (true, clear) => one.probed(ticket.asked_at, clear),
             (false, Some(true)) => one.watched(ticket.moved, true),
             // It is the account's, and held there.
             (false, Some(false)) if is_accounts && !found.phone_blocks => {}

@@ -5,8 +5,10 @@ use http::header;
 use super::super::{Parts, send};
 use super::{Awaited, Told};
 use crate::breaker::Rejection;
-use crate::breakers::Gate;
-use crate::graph::batch::{self, Batch};
+use crate::breakers::{Gate, Traits};
+use crate::graph::batch::{self, Batch, Operation};
+use crate::graph::ids::PhoneNumberId;
+use crate::graph::message::Outline;
 use crate::graph::reply::Reply;
 
 /// Graph has no code of its own for a dependent of an operation that was not carried out here; so this is ours.
@@ -32,8 +34,8 @@ pub(super) fn decide(parts: &Parts, told: &Told, batch: &Batch<'_>) -> Decided {
             permits.push(None);
             continue;
         }
-        let class = batch.operations.get(at).and_then(|operation| operation.outline.class);
-        permits.push(match batch.phone(at).map(|phone| parts.breakers.admit(phone, class)) {
+        let send = batch.phone(at).zip(batch.operations.get(at));
+        permits.push(match send.map(|(phone, operation)| admit(parts, told, batch, phone, operation)) {
             None => None,
             Some(Gate::Forward(permit)) => Some(permit),
             Some(Gate::Reject(rejection)) => {
@@ -64,6 +66,13 @@ pub(super) fn decide(parts: &Parts, told: &Told, batch: &Batch<'_>) -> Decided {
         awaited.place = held.iter().take(awaited.place).filter(|held| !**held).count();
     }
     Decided { awaited, entries, held }
+}
+
+fn admit(parts: &Parts, told: &Told, batch: &Batch<'_>, phone: PhoneNumberId, operation: &Operation) -> Gate {
+    let token = || told.credentials(batch, operation, phone).token(parts);
+    let Outline { class, country } = operation.outline;
+    let token = parts.breakers.holds_others().then(token).flatten();
+    parts.breakers.admit(phone, Traits { class, country, token })
 }
 
 fn hold(held: &mut [bool], entries: &mut [Option<String>], at: usize, entry: String) {

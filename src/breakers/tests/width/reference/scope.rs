@@ -70,6 +70,8 @@ pub(super) struct One {
     heard: Vec<(Topic, i64)>,
     /// The trial that is out, and until when it is waited for.
     pub(super) permit: Option<(usize, i64)>,
+    /// When the probe that is out was asked for.
+    probe: Option<i64>,
     /// Messages that have met the lock.
     failed: Vec<Message>,
     /// The message whose delivery led to half-open.
@@ -91,6 +93,10 @@ impl One {
             self.moved += 1;
         }
         self.permit = self.permit.filter(|(_, until)| now < *until);
+        if self.probe.take_if(|asked_at| now >= *asked_at + PROBE_LEASE).is_some() {
+            // No answer is one, too: nobody knows.
+            self.blocked = false;
+        }
     }
 
     pub(super) fn is_plain(&self) -> bool {
@@ -129,7 +135,7 @@ impl One {
     fn moves(&mut self, phase: Phase) {
         self.moved += 1;
         (self.phase, self.entered) = (phase, (self.moved, self.now));
-        (self.permit, self.led_by) = (None, None);
+        (self.permit, self.led_by, self.probe) = (None, None, None);
         if phase == Phase::Closed {
             (self.closed, self.outlived, self.blocked) = (Some(self.entered), self.blocked, false);
             self.holds = [None, None];
@@ -197,7 +203,8 @@ impl One {
         let is_led_by = self.led_by.is_some() && self.led_by == about.message;
         let refuted = self.phase == Phase::HalfOpen && (is_led_by || self.is_of_now(trial));
         if refuted {
-            self.reopens(ALL);
+            // It is not over; but one phone's lock makes its account's no wider.
+            self.reopens([None, None]);
             self.notes(about.message);
         }
         refuted
@@ -212,7 +219,7 @@ impl One {
     /// A trial's answer is a lock's.
     pub(super) fn refused_trial(&mut self, about: About) {
         if self.phase == Phase::HalfOpen && about.is_newer(self.entered) {
-            self.reopens(ALL);
+            self.reopens([None, None]);
         }
     }
 
@@ -246,11 +253,14 @@ impl One {
         }
     }
 
-    /// The answer to a probe that was asked for when it was open.
-    pub(super) fn probed(&mut self, moved: u64, asked_at: i64, clear: Option<bool>) {
-        let is_current =
-            self.phase == Phase::Open && moved >= self.entered.0 && self.now < asked_at + PROBE_LEASE;
-        if !is_current {
+    /// A probe is asked for because it is open.
+    pub(super) fn asks(&mut self, asked_at: i64) {
+        self.probe = Some(asked_at);
+    }
+
+    /// The answer to such a probe.
+    pub(super) fn probed(&mut self, asked_at: i64, clear: Option<bool>) {
+        if self.probe.take_if(|out| *out == asked_at).is_none() {
             return;
         }
         self.blocked = clear == Some(false);
@@ -299,7 +309,7 @@ impl One {
     }
 
     pub(super) fn restarts(&mut self) {
-        (self.permit, self.led_by) = (None, None);
+        (self.permit, self.led_by, self.probe) = (None, None, None);
         self.failed.clear();
     }
 
@@ -330,12 +340,10 @@ impl One {
     }
 
     pub(super) fn reinstated(&mut self, mut dated: Option<i64>) {
-        let listed = self.newest(Topic::Restrictions);
-        let Some(is_newest) = self.takes(Topic::Ban, &mut dated) else { return };
-        if is_newest {
-            self.heard.extend(dated.map(|dated| (Topic::Restrictions, dated)));
-        }
-        if dated.is_none() || dated > listed {
+        // It is the end of any ban, and of any list of restrictions.
+        self.takes(Topic::Ban, &mut dated);
+        let is_newest = self.takes(Topic::Restrictions, &mut dated);
+        if dated.is_none() || is_newest == Some(true) {
             self.relists([None, None]);
         }
     }
