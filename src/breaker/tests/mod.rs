@@ -17,6 +17,7 @@ mod restart;
 mod trials;
 mod trips;
 mod watching;
+mod wide;
 
 use std::time::Duration;
 
