@@ -10,15 +10,16 @@ use tokio::process::{Child, Command};
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// What has to be told, in this order.
-const TOLD: [&str; 38] = [
+const TOLD: [&str; 44] = [
     "curl http://127.0.0.1:",
     "/metrics",
     "SENDFUSE_ADMIN_URL=http://127.0.0.1:",
-    "1. Both numbers send",
+    "1. All numbers send",
     "app       sends from A: 200, wamid.",
+    "app       sends from A2: 200, wamid.",
     "app       sends from B: 200, wamid.",
-    "Meta      has reported both as sent and delivered: 4 webhooks",
-    "2. Meta locks A",
+    "Meta      has reported all as sent and delivered: 6 webhooks",
+    "2. Meta locks the account of A and A2",
     "app       sends from A: 403, (#131031) Business Account locked. Meta's own words",
     "sendfuse  the breaker of A is open, generation 1, source response",
     "rejected here:",
@@ -33,6 +34,9 @@ const TOLD: [&str; 38] = [
     "Meta      has counted 2 sends of A",
     "by an operator's order: blocked",
     "WABA BLOCKED, 141014",
+    "the breaker of the account is open, too, for health says: WABA 806540352242923 is BLOCKED (141014",
+    "app       sends from A2: 403, (#131031) Business Account locked. Rejected here",
+    "\"Held back by sendfuse with all phones of the account 806540352242923 since ",
     "sendfuse  the breaker of A is half_open",
     "app       sends from A: the one trial. 403,",
     "sendfuse  the breaker of A is open again, generation 3",
@@ -40,6 +44,8 @@ const TOLD: [&str; 38] = [
     "sendfuse  the breaker of A is half_open",
     "app       sends from A: 200, wamid.",
     "sendfuse  the breaker of A is closed, generation 5",
+    "Meta      has counted 1 send of A2, as before the lock",
+    "app       sends from A2: 200, wamid.",
     "5. Meta locks B",
     "app       sends from B: 200, wamid.",
     "Meta      a webhook: that message has failed, 131031",
@@ -47,7 +53,7 @@ const TOLD: [&str; 38] = [
     "app       sends 6 from B: 403,",
     "app       sends from A: 200, wamid.",
     "sendfuse  the breaker of B is closed, generation 3",
-    "reached Meta after a trip, beside trials     0    0",
+    "reached Meta after a trip, beside trials     0    0    0",
     "What to do next:",
 ];
 

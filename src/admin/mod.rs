@@ -29,6 +29,7 @@ pub use self::control::Control;
 use self::order::Action;
 pub(crate) use self::order::{MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
 use self::problem::Problem;
+pub(crate) use self::query::is_breaker_id;
 use crate::breaker::ScopeKind;
 
 /// Asked once for each request that wants to know.

@@ -74,6 +74,11 @@ pub(super) fn parse_scope(kind: ScopeKind, id: &str) -> Result<Scope, Problem> {
     Scope::of_id(id).find(is_wanted).ok_or_else(bad)
 }
 
+/// Whether this can be the id of a breaker, of whatever kind.
+pub(crate) fn is_breaker_id(id: &str) -> bool {
+    Scope::of_id(id).next().is_some()
+}
+
 /// Reads the id of a phone or of a WABA.
 pub(super) fn parse_id(kind: &str, id: &str) -> Result<Scope, Problem> {
     Scope::parse(kind, id).ok_or_else(|| Problem::bad_request(format!("{kind}: {MalformedId}")))

@@ -113,10 +113,14 @@ fn as_locked() -> (i64, String) {
     (ACCOUNT_LOCKED, "Business Account locked".to_owned())
 }
 
-/// What the first probe found, with what Meta suggests.
+/// What the first health check found, with what Meta suggests.
 fn diagnosed(lock: &Lock) -> String {
     let Some((at, health)) = &lock.diagnosis else { return String::new() };
-    let mut text = format!(" Health said at {at}: {health}.");
+    // What a health check has opened has said so already.
+    let mut text = match lock.reason.source {
+        Source::Probe => String::new(),
+        _ => format!(" Health said at {at}: {health}."),
+    };
     if let Health::Blocked(entities) = health {
         let errors = entities.iter().filter(|entity| entity.blocks).flat_map(|entity| &entity.errors);
         for solution in errors.filter_map(|error| error.possible_solution.as_deref()) {

@@ -383,6 +383,12 @@ impl Breaker {
         }
     }
 
+    /// Whether a send of any class is held at `now`.
+    pub fn holds_all(&self, now: Timestamp) -> bool {
+        let held = |class| self.admit(Some(class), now) == Admission::Reject;
+        held(Class::BusinessInitiated) && held(Class::CustomerInitiated)
+    }
+
     /// Takes the trial permit if this is half-open and it is free.
     pub fn begin_trial(&mut self, now: Timestamp, policy: &Policy) -> Option<Lease> {
         let State::HalfOpen(half) = &mut self.state else { return None };

@@ -39,16 +39,21 @@ impl Breakers {
             cell.read(|breaker| breaker.admit(class, now)) == Admission::Reject
         };
         let holder = cells.iter().find(holding).or_else(|| {
-            cells.iter().find(|(scope, cell)| match cell.admit(class, now, &settings.policy) {
-                Admitted::Forward => false,
-                Admitted::Trial(generation, lease) => {
+            cells.iter().find(|(scope, cell)| {
+                let admitted = cell.admit(class, now, &settings.policy);
+                let (Admitted::Forward(generation)
+                | Admitted::Trial(generation, _)
+                | Admitted::Reject(generation)) = admitted;
+                if *scope == Scope::from(phone) {
+                    permit.generation = generation;
+                }
+                if let Admitted::Trial(generation, lease) = admitted {
                     self.announce_due(*scope, cell, &settings.policy);
                     permit.trials.push(Trial { scope: *scope, generation, lease });
                     permit.counted = Some(SendEvent::Trial);
-                    false
                 }
-                // Somebody took it in between. What was taken for this send is given back.
-                Admitted::Reject => true,
+                // Somebody took the permit in between. What was taken for this send is given back.
+                matches!(admitted, Admitted::Reject(_))
             })
         });
         let Some((scope, cell)) = holder else { return Gate::Forward(permit) };

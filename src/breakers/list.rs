@@ -112,9 +112,13 @@ impl Breakers {
         let now = self.now();
         let phone = scope.phone();
         let account = self.account_of(scope);
-        let holder = phone.and(account).map(Scope::from).filter(|account| {
+        // An order on the phone outranks its account's breaker.
+        let is_ordered = cell.is_some_and(|cell| cell.read(|breaker| breaker.order_at(now).is_some()));
+        let account_of_phone = phone.and(account).filter(|_| !is_ordered).map(Scope::from);
+        let holder = account_of_phone.filter(|account| {
             let cell = self.0.registry.get(*account);
-            cell.is_some_and(|cell| cell.read(|breaker| breaker.admit(None, now)) == Admission::Reject)
+            // Half-open holds all but the trials, of which there is one now and then.
+            cell.is_some_and(|cell| cell.read(|breaker| breaker.admit(None, now)) != Admission::Forward)
         });
         let around = Around {
             account,

@@ -44,7 +44,7 @@ pub use probing::{ProbeTicket, Purpose};
 pub use rules::{Clears, Reach, Rule, Traits};
 pub use tell::Settling;
 pub use timers::Timers;
-pub use view::{BreakerView, ConditionView, OverrideView, ReasonView};
+pub use view::{BreakerView, ConditionView, DiagnosisView, OverrideView, ReasonView};
 pub use watch::Watching;
 
 use crate::breaker::{
@@ -180,6 +180,9 @@ impl Breakers {
 
     /// Goes by other settings from now on.
     pub fn reload(&self, settings: Settings) {
+        if settings.deaf_after.is_none() {
+            self.0.hearing.stop_waiting();
+        }
         self.0.settings.store(Arc::new(settings));
     }
 

@@ -72,7 +72,7 @@ impl Breakers {
         if let Some(phone) = ticket.scope.phone() {
             self.learn(phone, health.waba_of(phone), false);
         }
-        let of_account = self.account_blocks(ticket, &health);
+        let of_account = self.tell_of_account(ticket, &health);
         let health = if let Scope::Token(_) = ticket.scope { of_token(health) } else { health };
         match ticket.purpose {
             Purpose::Recovery(lease) => {
@@ -104,23 +104,29 @@ impl Breakers {
         }
     }
 
-    /// A phone's probe has found that its account, business or app blocks: that holds for all phones of the account.
-    fn account_blocks(&self, ticket: &ProbeTicket, health: &Health) -> Option<Settling> {
+    /// What a phone's probe says of its account, business and app. That they block holds for all phones of the account, and is
+    /// given back; that none does counts only where the account's breaker is closed in spite of a block.
+    fn tell_of_account(&self, ticket: &ProbeTicket, health: &Health) -> Option<Settling> {
         let phone = ticket.scope.phone()?;
-        let Health::Blocked(entities) = health else { return None };
-        let blocking: Vec<Entity> =
-            entities.iter().filter(|entity| entity.blocks && entity.kind != PHONE).cloned().collect();
-        let waba = self.0.phones.get(phone).waba.filter(|_| !blocking.is_empty())?;
+        let (Health::Clear(entities) | Health::Blocked(entities)) = health else { return None };
+        let (blocking, clear): (Vec<Entity>, Vec<Entity>) =
+            entities.iter().filter(|entity| entity.kind != PHONE).cloned().partition(|entity| entity.blocks);
+        let waba = self.0.phones.get(phone).waba?;
         // Of an account that was not known when it was asked about nothing was decided before, or it is asked about again.
         let generation = ticket.waba.filter(|(known, _)| *known == waba).map(|(_, generation)| generation);
         let generation = generation.unwrap_or_default();
-        // Also beneath an order, where automation goes on.
-        let is_held = self
-            .0
-            .registry
-            .get(waba.into())
-            .is_some_and(|cell| cell.read(|breaker| breaker.lock().is_some()));
-        if is_held {
+        if blocking.is_empty() {
+            if !clear.is_empty() {
+                drop(self.apply_if_known(
+                    waba.into(),
+                    Event::Watched { generation, health: Health::Clear(clear) },
+                ));
+            }
+            return None;
+        }
+        // Beneath an order automation goes on.
+        let cell = self.0.registry.get(waba.into());
+        if cell.is_some_and(|cell| cell.read(|breaker| breaker.lock().is_some())) {
             return Some(Settling::default());
         }
         let event = Event::Watched { generation, health: Health::Blocked(blocking) };

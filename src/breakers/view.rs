@@ -21,7 +21,7 @@ pub struct BreakerView {
     /// Of a WABA: the phones that are known to belong to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phones: Option<Vec<String>>,
-    /// Of a phone whose own breaker may be closed: the breaker that holds its sends all the same.
+    /// Of a phone, whatever its own breaker is: its account's, as `waba/102290129340398`, if that holds its sends, or some of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
     /// closed, open, half_open, forced_open, bypassed

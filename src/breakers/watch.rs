@@ -1,6 +1,6 @@
 //! Watching: probes of phones that are closed, so that a block is found before the first failed send finds it.
 //!
-//! Watched are phones that *send*: plainly closed, and Meta accepted a send of theirs within [`RECENT`] (or within the interval,
+//! Watched are phones that *send*: plainly closed, not held by their account's breaker, and Meta accepted a send of theirs within [`RECENT`] (or within the interval,
 //! where that is longer). Each is looked at once in an interval, and never while another look at it is out. A deaf phone that
 //! sends is looked at every [`DEAF`] at least, also where nothing else is watched: no webhook would tell of its lock. A phone
 //! without a token cannot be looked at, and takes nobody's turn.
@@ -104,11 +104,17 @@ impl Breakers {
         if interval.is_none() && deaf.is_empty() {
             return Vec::new();
         }
-        let since = self.now().minus(interval.unwrap_or_default().max(RECENT));
+        let now = self.now();
+        let since = now.minus(interval.unwrap_or_default().max(RECENT));
         let candidate = |phone| {
             let of_deaf = deaf.contains(&phone).then_some(DEAF);
             let every = interval.into_iter().chain(of_deaf).min()?;
             let generation = inner.registry.closed(phone.into())?;
+            let account = inner.phones.get(phone).waba.and_then(|waba| inner.registry.get(waba.into()));
+            // Its sends are held, and its account is probed.
+            if account.is_some_and(|account| account.read(|breaker| breaker.holds_all(now))) {
+                return None;
+            }
             self.can_be_watched(phone).then_some(Candidate { phone, generation, every })
         };
         inner.hearing.sent_since(since).into_iter().filter_map(candidate).collect()

@@ -10,16 +10,18 @@ use serde_json::value::RawValue;
 
 use super::environment::Environment;
 use super::http::{AdminApi, Call, Failure};
-use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, StatusArgs};
+use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, StatusArgs, Whose};
 use super::show::{self, clean};
 use super::view::{Breaker, Observed, Page, Report};
 use super::{exit, explain};
-use crate::graph::ids::PhoneNumberId;
 
 const WITHIN: Duration = Duration::from_secs(15);
 /// A probe is answered when Meta has been, and Meta is given its own time.
 const PROBE_WITHIN: Duration = Duration::from_secs(120);
 const PAGE: &str = "1000";
+/// Where the admin API has the breakers of phones, and those of WABAs.
+const PHONES: &str = "breakers";
+const WABAS: &str = "wabas";
 
 /// Carries out one command. Answers go to `out`, a failure is one line on `err`; gives the exit code, one of
 /// [`exit`]. Dropping the future drops the call, but what has been ordered stays ordered.
@@ -30,10 +32,10 @@ pub async fn run(
     err: &mut dyn Write,
 ) -> u8 {
     let done = match command {
-        ClientCommand::Status(StatusArgs { phone: Some(phone), client }) => {
-            status_of(phone, &client, environment, out).await
+        ClientCommand::Status(StatusArgs { id: Some(id), waba, client }) => {
+            status_of(&Whose { id, waba }, &client, environment, out).await
         }
-        ClientCommand::Status(StatusArgs { phone: None, client }) => status(&client, environment, out).await,
+        ClientCommand::Status(StatusArgs { id: None, client, .. }) => status(&client, environment, out).await,
         ClientCommand::Explain(args) => explain(&args, environment, out).await,
         ClientCommand::Reset(args) => order("reset", args, None, environment, out).await,
         ClientCommand::Open(HoldArgs { order: args, hold }) => {
@@ -60,7 +62,8 @@ impl From<io::Error> for Failure {
 
 async fn status(client: &ClientArgs, environment: &Environment, out: &mut dyn Write) -> Result<u8, Failure> {
     let api = AdminApi::new(client.admin_url.as_deref(), environment)?;
-    let items = all_items(&api).await?;
+    let mut items = all_items(&api, WABAS).await?;
+    items.extend(all_items(&api, PHONES).await?);
     let breakers = items
         .iter()
         .map(|item| serde_json::from_str::<Breaker>(item.get()))
@@ -71,7 +74,7 @@ async fn status(client: &ClientArgs, environment: &Environment, out: &mut dyn Wr
     } else if breakers.is_empty() {
         writeln!(out, "all closed")?;
     } else {
-        show::table(out, &breakers, environment.colours)?;
+        show::table(out, &breakers.iter().collect::<Vec<_>>(), environment.colours)?;
     }
     Ok(if breakers.iter().any(|breaker| breaker.state == "open") { exit::OPEN } else { exit::DONE })
 }
@@ -81,13 +84,13 @@ struct Items<'a> {
     items: &'a [Box<RawValue>],
 }
 
-async fn all_items(api: &AdminApi) -> Result<Vec<Box<RawValue>>, Failure> {
+async fn all_items(api: &AdminApi, kind: &str) -> Result<Vec<Box<RawValue>>, Failure> {
     let mut items = Vec::new();
     let mut cursor = String::new();
     loop {
         let query = [("limit", PAGE), ("cursor", &cursor)];
         let query = if cursor.is_empty() { query.get(..1).unwrap_or_default() } else { &query };
-        let body = api.call(get(&["breakers"], query)).await?;
+        let body = api.call(get(&[kind], query)).await?;
         let page: Page = serde_json::from_slice(&body).map_err(|_| api.not_ours())?;
         items.extend(page.items);
         match page.next_cursor {
@@ -100,43 +103,62 @@ async fn all_items(api: &AdminApi) -> Result<Vec<Box<RawValue>>, Failure> {
 }
 
 async fn status_of(
-    phone: PhoneNumberId,
+    whose: &Whose,
     client: &ClientArgs,
     environment: &Environment,
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let api = AdminApi::new(client.admin_url.as_deref(), environment)?;
-    let (breaker, raw) = one(&api, phone).await?;
+    let (breaker, raw) = one(&api, whose).await?;
+    let holder = holder(&api, &breaker).await?;
     if client.json {
         print_json(out, &raw)?;
     } else {
-        show::table(out, std::slice::from_ref(&breaker), environment.colours)?;
+        let rows: Vec<&Breaker> = [&breaker].into_iter().chain(&holder).collect();
+        show::table(out, &rows, environment.colours)?;
     }
-    breaker.exit_code().ok_or_else(|| api.not_ours())
+    breaker.exit_code(holder.as_ref()).ok_or_else(|| api.not_ours())
 }
 
 async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Write) -> Result<u8, Failure> {
     let api = AdminApi::new(args.client.admin_url.as_deref(), environment)?;
-    let (breaker, raw) = one(&api, args.phone).await?;
+    let (breaker, raw) = one(&api, &args.whose).await?;
+    let holder = holder(&api, &breaker).await?;
     if args.client.json {
         print_json(out, &raw)?;
     } else {
-        let observed = if breaker.would_reject > 0 { observed(&api, args.phone).await } else { None };
-        explain::write(out, &breaker, observed.as_ref(), environment.colours)?;
+        let is_observed = breaker.would_reject > 0 && !args.whose.waba;
+        let observed = if is_observed { observed(&api, &args.whose.id).await } else { None };
+        explain::write(out, &breaker, holder.as_ref(), observed.as_ref(), environment.colours)?;
     }
-    breaker.exit_code().ok_or_else(|| api.not_ours())
+    breaker.exit_code(holder.as_ref()).ok_or_else(|| api.not_ours())
 }
 
-async fn one(api: &AdminApi, phone: PhoneNumberId) -> Result<(Breaker, Box<RawValue>), Failure> {
-    let body = api.call(get(&["breakers", phone.as_str()], &[])).await?;
+async fn one(api: &AdminApi, whose: &Whose) -> Result<(Breaker, Box<RawValue>), Failure> {
+    let body = api.call(get(&[whose.collection(), &whose.id], &[])).await?;
     read(api, &body)
 }
 
+/// The breaker that holds the sends of this one's phone, beside it.
+async fn holder(api: &AdminApi, breaker: &Breaker) -> Result<Option<Breaker>, Failure> {
+    let Some(name) = &breaker.held_by else { return Ok(None) };
+    let known = name.split_once('/').filter(|(kind, _)| *kind == "waba");
+    let (_, id) = known.ok_or_else(|| api.not_ours())?;
+    let (holder, _) = one(api, &Whose { id: id.to_owned(), waba: true }).await?;
+    Ok(Some(holder))
+}
+
+impl Whose {
+    const fn collection(&self) -> &'static str {
+        if self.waba { WABAS } else { PHONES }
+    }
+}
+
 /// What observe mode has seen of a phone; nothing where the other side is of a version that does not tell.
-async fn observed(api: &AdminApi, phone: PhoneNumberId) -> Option<Observed> {
+async fn observed(api: &AdminApi, phone: &str) -> Option<Observed> {
     let body = api.call(get(&["report"], &[])).await.ok()?;
     let report: Report = serde_json::from_slice(&body).ok()?;
-    report.phones.into_iter().find(|observed| observed.id == phone.as_str())
+    report.phones.into_iter().find(|observed| observed.id == phone)
 }
 
 #[derive(Serialize)]
@@ -165,7 +187,7 @@ async fn order(
     let answer = api
         .call(Call {
             method: Method::POST,
-            path: &["breakers", args.phone.as_str(), action],
+            path: &[args.whose.collection(), &args.whose.id, action],
             query: &[],
             body: Some(body),
             if_match: args.if_match,

@@ -3,53 +3,87 @@
 use std::io::{self, Write};
 
 use super::show::{clean, coloured};
-use super::view::{Breaker, Condition, Observed, Override};
+use super::view::{Breaker, Condition, Diagnosis, EntityError, Observed, Override};
 
-/// Says what state the breaker is in, since when, why, what that has cost, and what would close it.
-/// `observed`: what observe mode has seen of it.
+/// The most phones of a WABA that are named.
+const MOST_PHONES: usize = 10;
+
+/// Says what state the breaker is in, since when, why, what that has cost, and what would close it; then the same of
+/// the one that holds its sends beside it. `observed`: what observe mode has seen of it.
 pub(super) fn write(
     out: &mut dyn Write,
     breaker: &Breaker,
+    holder: Option<&Breaker>,
     observed: Option<&Observed>,
     colours: bool,
 ) -> io::Result<()> {
     let state = coloured(&clean(&breaker.state.replace('_', " ")), &breaker.state, colours);
-    let meaning = clean(&meaning(breaker));
-    writeln!(out, "Phone {}{} is {state}: {meaning}.", clean(&breaker.id), clean(&of_waba(breaker)))?;
+    let who = clean(&format!("{}{}", breaker.name(), of_waba(breaker)));
+    writeln!(out, "{who} is {state}{}", clean(&meaning(breaker, holder)))?;
     for line in sentences(breaker, observed) {
         writeln!(out, "{}", clean(&line))?;
     }
-    Ok(())
+    match holder {
+        Some(holder) => {
+            writeln!(out)?;
+            write(out, holder, None, None, colours)
+        }
+        None => Ok(()),
+    }
 }
 
 fn of_waba(breaker: &Breaker) -> String {
-    breaker.waba_id.as_ref().map(|waba| format!(" (of WABA {waba})")).unwrap_or_default()
+    let waba = breaker.waba_id.as_ref().filter(|_| breaker.phones.is_none());
+    waba.map(|waba| format!(" (of WABA {waba})")).unwrap_or_default()
 }
 
-fn meaning(breaker: &Breaker) -> String {
-    let held_back = match breaker.extent.as_deref() {
-        Some("business_initiated") => "its templates and marketing messages",
-        Some("customer_initiated") => "its replies",
-        _ => "its sends",
+/// What the state means for sends, as the rest of a sentence and perhaps another.
+fn meaning(breaker: &Breaker, holder: Option<&Breaker>) -> String {
+    let held_too = holder.map(|holder| (holder.name(), holder.state.replace('_', " ")));
+    match held_too {
+        Some((holder, state)) if breaker.state == "closed" => {
+            format!(" itself, but {holder}, which is {state}, holds its sends: see below.")
+        }
+        Some((holder, state)) => {
+            format!(": {}. {holder}, which is {state}, holds them too: see below.", own_meaning(breaker))
+        }
+        None => format!(": {}.", own_meaning(breaker)),
+    }
+}
+
+fn own_meaning(breaker: &Breaker) -> String {
+    let of_all = if breaker.phones.is_some() { " of all its phones" } else { "" };
+    let whose = |what: &str| match of_all {
+        "" => format!("its {what}"),
+        of_all => format!("the {what}{of_all}"),
     };
+    let (templates, replies) = (whose("templates and marketing messages"), whose("replies"));
+    let (held_back, flow) = match breaker.extent.as_deref() {
+        Some("business_initiated") => (templates, Some(replies)),
+        Some("customer_initiated") => (replies, Some(templates)),
+        _ => (whose("sends"), None),
+    };
+    let and_flow = flow.map(|flow| format!("; {flow} flow")).unwrap_or_default();
     match &*breaker.state {
         "closed" if breaker.generation == 0 && breaker.waba_id.is_none() => {
             "nothing was ever heard of it here, so its sends flow".to_owned()
         }
-        "closed" => "its sends flow".to_owned(),
+        "closed" => format!("{} flow", whose("sends")),
         "open" | "half_open" | "forced_open" if breaker.mode == "observe" => {
-            format!("observing only: {held_back} pass, and would be rejected")
+            format!("observing only: {held_back} pass, and would be rejected{and_flow}")
         }
-        "open" => format!("{held_back} are rejected"),
-        "half_open" => "one send at a time goes out as a trial, the others are rejected".to_owned(),
-        "forced_open" => "an operator has its sends rejected".to_owned(),
-        "bypassed" => "an operator lets its sends pass, whatever is known of it".to_owned(),
+        "open" => format!("{held_back} are rejected{and_flow}"),
+        "half_open" => {
+            format!("of {held_back} one at a time goes out as a trial, the others are rejected{and_flow}")
+        }
+        "forced_open" => format!("an operator has {} rejected", whose("sends")),
+        "bypassed" => format!("an operator lets {} pass, whatever is known of it", whose("sends")),
         other => format!("a state that this version does not know ({other})"),
     }
 }
 
 fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = breaker.phones.iter().map(|phones| known(phones)).collect();
     if let Some(since) = &breaker.since {
         lines.push(format!("Not closed since {since}."));
     }
@@ -58,6 +92,7 @@ fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
         let seen = seen_in(&reason.source);
         lines.push(format!("Why:{code} {}, {seen} at {}.", reason.text, reason.at));
     }
+    lines.extend(breaker.diagnosis.iter().flat_map(diagnosed));
     if let Some(order) = &breaker.r#override {
         lines.push(standing(order));
     }
@@ -83,6 +118,43 @@ fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
     lines
 }
 
+/// `Phones known to be its: 101, 106 and 8 more.`
+fn known(phones: &[String]) -> String {
+    let (named, more) = (phones.iter().take(MOST_PHONES), phones.len().saturating_sub(MOST_PHONES));
+    let named = named.map(String::as_str).collect::<Vec<_>>().join(", ");
+    match more {
+        _ if phones.is_empty() => "No phone is known to be its yet.".to_owned(),
+        0 => format!("Phones known to be its: {named}."),
+        more => format!("Phones known to be its: {named} and {more} more."),
+    }
+}
+
+/// Who blocks, by which code, and what Meta suggests: a sentence for each that blocks, or one that nobody does.
+fn diagnosed(diagnosis: &Diagnosis) -> Vec<String> {
+    let Diagnosis { at, text, entities } = diagnosis;
+    let blocking = entities.iter().filter(|entity| entity.blocks).map(|entity| {
+        let errors = entity.errors.iter().map(|error| {
+            let EntityError { code, description, possible_solution } = error;
+            let solution = possible_solution.as_ref().map(|it| format!(" Meta suggests: {}.", end(it)));
+            format!("{code} {}.{}", end(description), solution.unwrap_or_default())
+        });
+        let errors: Vec<String> = errors.collect();
+        let why = if errors.is_empty() { "it says no more.".to_owned() } else { errors.join(" ") };
+        let id = entity.id.as_ref().map(|id| format!(" {id}")).unwrap_or_default();
+        format!("Diagnosis at {at}: {}{id} blocks messaging: {why}", entity.kind)
+    });
+    let mut lines: Vec<String> = blocking.collect();
+    if lines.is_empty() {
+        lines.push(format!("Diagnosis at {at}: {}.", end(text)));
+    }
+    lines
+}
+
+/// Without the full stop that a sentence of ours adds.
+fn end(text: &str) -> &str {
+    text.trim_end_matches('.')
+}
+
 fn seen_in(source: &str) -> String {
     match source {
         "response" => "in the answer to a send".to_owned(),
@@ -96,7 +168,7 @@ fn seen_in(source: &str) -> String {
 fn standing(order: &Override) -> String {
     let until =
         order.until.as_ref().map_or("until it is lifted".to_owned(), |until| format!("until {until}"));
-    format!("Order: {} by {}, {until}: {}.", order.order, order.by, order.reason.trim_end_matches('.'))
+    format!("Order: {} by {}, {until}: {}.", order.order, order.by, end(&order.reason))
 }
 
 fn cost(breaker: &Breaker) -> String {
@@ -137,7 +209,7 @@ fn grouped(number: u64) -> String {
 fn condition(condition: &Condition) -> String {
     let Condition { name, since, count, text } = condition;
     let times = if *count > 1 { format!("{count} times ") } else { String::new() };
-    format!("Note: {}, {times}since {since}: {}.", name.replace('_', " "), text.trim_end_matches('.'))
+    format!("Note: {}, {times}since {since}: {}.", name.replace('_', " "), end(text))
 }
 
 fn some(count: u64, what: &str) -> String {

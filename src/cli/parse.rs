@@ -10,9 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use url::Url;
 
-use crate::admin::{MAX_BY_CHARS, MAX_REASON_CHARS, parse_hold};
+use crate::admin::{MAX_BY_CHARS, MAX_REASON_CHARS, is_breaker_id, parse_hold};
 use crate::config::duration;
-use crate::graph::ids::PhoneNumberId;
 use crate::simulator::{self, Timeline};
 
 /// A circuit-breaking reverse proxy for the WhatsApp Cloud API.
@@ -100,7 +99,7 @@ pub struct SimulatorArgs {
 pub enum ClientCommand {
     /// Show the breakers that are not closed, or one breaker
     Status(StatusArgs),
-    /// Say why a phone's breaker is as it is, and what would close it
+    /// Say why a breaker is as it is, and what would close it
     Explain(ExplainArgs),
     /// Close a breaker now
     Reset(OrderArgs),
@@ -110,7 +109,7 @@ pub enum ClientCommand {
     Bypass(HoldArgs),
     /// End `open` or `bypass`
     Lift(OrderArgs),
-    /// Check a phone's health now
+    /// Check health now
     Probe(OrderArgs),
 }
 
@@ -127,11 +126,26 @@ pub struct ClientArgs {
     pub json: bool,
 }
 
+/// Whose breaker.
+#[derive(Debug, Args)]
+pub struct Whose {
+    /// A business phone number id; with --waba, the id of a WABA
+    #[arg(value_name = "PHONE", value_parser = parse_id)]
+    pub id: String,
+    /// The breaker of a whole account; PHONE is then the id of that WABA
+    #[arg(long)]
+    pub waba: bool,
+}
+
 /// Arguments of `status`.
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// A business phone number id
-    pub phone: Option<PhoneNumberId>,
+    /// A business phone number id; with --waba, the id of a WABA
+    #[arg(value_name = "PHONE", value_parser = parse_id)]
+    pub id: Option<String>,
+    /// The breaker of a whole account; PHONE is then the id of that WABA
+    #[arg(long, requires = "id")]
+    pub waba: bool,
     /// How to reach the admin API.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -140,8 +154,9 @@ pub struct StatusArgs {
 /// Arguments of `explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// A business phone number id
-    pub phone: PhoneNumberId,
+    /// Whose breaker.
+    #[command(flatten)]
+    pub whose: Whose,
     /// How to reach the admin API.
     #[command(flatten)]
     pub client: ClientArgs,
@@ -150,8 +165,9 @@ pub struct ExplainArgs {
 /// Arguments of every order.
 #[derive(Debug, Args)]
 pub struct OrderArgs {
-    /// A business phone number id
-    pub phone: PhoneNumberId,
+    /// Whose breaker.
+    #[command(flatten)]
+    pub whose: Whose,
     /// Why; is kept with the order
     #[arg(long, value_parser = parse_reason)]
     pub reason: String,
@@ -175,6 +191,11 @@ pub struct HoldArgs {
     /// How long, with a unit (ms, s, m, h, d); without it, until lifted
     #[arg(long = "for", value_name = "DURATION", value_parser = check_hold)]
     pub hold: Option<String>,
+}
+
+/// The ids of phones and of WABAs look alike. Breakers of rules have others.
+fn parse_id(text: &str) -> Result<String, &'static str> {
+    if is_breaker_id(text) { Ok(text.to_owned()) } else { Err("1 to 20 digits, or as `status` shows it") }
 }
 
 /// The simulator delivers over plain HTTP only.
@@ -239,12 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn breakers_are_named_as_status_shows_them() {
+        for id in ["106540352242922", "106540352242922.BR"] {
+            let Command::Client(ClientCommand::Explain(args)) =
+                parse(&format!("sendfuse explain {id}")).unwrap()
+            else {
+                panic!("{id} cannot be explained");
+            };
+            assert_eq!((&*args.whose.id, args.whose.waba), (id, false));
+        }
+    }
+
+    #[test]
     fn wrong_usage_is_exit_code_2() {
         for bad in [
             "sendfuse frobnicate",
             "sendfuse --config a.toml check",
             "sendfuse status 12x",
+            "sendfuse status --waba",
+            "sendfuse status --waba 12x",
             "sendfuse explain",
+            "sendfuse explain --waba",
+            "sendfuse reset --waba --reason x",
             "sendfuse reset 1",
             "sendfuse reset 1 --reason",
             "sendfuse reset --reason x",

@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use super::view::{Breaker, Entity, Probe};
 
 const HEADINGS: [&str; COLUMNS] =
-    ["PHONE", "STATE", "REASON", "SINCE", "NEXT CHECK", "REJECTED", "LEAKED", "CONDITIONS"];
-const COLUMNS: usize = 8;
-const STATE_COLUMN: usize = 1;
+    ["SCOPE", "ID", "STATE", "EXTENT", "REASON", "SINCE", "NEXT CHECK", "REJECTED", "LEAKED", "CONDITIONS"];
+const COLUMNS: usize = 10;
+const STATE_COLUMN: usize = 2;
 
 /// Text from outside (Meta's words, an operator's reason) without what could steer a terminal.
 pub(super) fn clean(text: &str) -> String {
@@ -29,8 +29,8 @@ pub(super) fn coloured(text: &str, state: &str, colours: bool) -> String {
 }
 
 /// One row for each breaker.
-pub(super) fn table(out: &mut dyn Write, breakers: &[Breaker], colours: bool) -> io::Result<()> {
-    let rows: Vec<[String; COLUMNS]> = breakers.iter().map(row).collect();
+pub(super) fn table(out: &mut dyn Write, breakers: &[&Breaker], colours: bool) -> io::Result<()> {
+    let rows: Vec<[String; COLUMNS]> = breakers.iter().copied().map(row).collect();
     let mut widths = HEADINGS.map(|heading| heading.chars().count());
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -65,13 +65,15 @@ fn write_row(
 }
 
 fn row(breaker: &Breaker) -> [String; COLUMNS] {
-    let time = |time: &Option<String>| time.as_deref().map_or_else(|| "-".to_owned(), clean);
+    let or_dash = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), clean);
     [
+        clean(&breaker.scope),
         clean(&breaker.id),
         clean(&breaker.state),
+        or_dash(&breaker.extent),
         reason(breaker),
-        time(&breaker.since),
-        time(&breaker.next_check),
+        or_dash(&breaker.since),
+        or_dash(&breaker.next_check),
         match breaker.mode.as_str() {
             "observe" => format!("{} would be", breaker.would_reject),
             _ => breaker.rejected.to_string(),
@@ -103,13 +105,20 @@ pub(super) fn ordered(out: &mut dyn Write, action: &str, breaker: &Breaker, colo
         Some(until) => format!(" until {}", clean(until)),
         None => String::new(),
     };
-    writeln!(out, "{action}: {} is {state}{until}, generation {}", clean(&breaker.id), breaker.generation)
+    let held = breaker
+        .held_by
+        .as_ref()
+        .map(|by| format!(", held by {} all the same", clean(by)))
+        .unwrap_or_default();
+    // Whoever orders about a phone has named it a moment ago, as nothing but its id.
+    let name = clean(&if breaker.phones.is_some() { breaker.name() } else { breaker.id.clone() });
+    writeln!(out, "{action}: {name} is {state}{until}, generation {}{held}", breaker.generation)
 }
 
 fn probed(out: &mut dyn Write, probe: &Probe) -> io::Result<()> {
     let why = probe.unknown.as_ref().map(|why| format!(" ({})", why.replace('_', " "))).unwrap_or_default();
     writeln!(out, "health: {}", clean(&format!("{}{why}", probe.outcome)))?;
-    for Entity { kind, id, can_send_message, errors } in &probe.entities {
+    for Entity { kind, id, can_send_message, errors, .. } in &probe.entities {
         let id = id.as_deref().unwrap_or("-");
         writeln!(out, "  {}", clean(&format!("{kind} {id}: {can_send_message}")))?;
         for error in errors {

@@ -9,12 +9,19 @@ use super::exit;
 /// One breaker.
 #[derive(Debug, Deserialize)]
 pub(super) struct Breaker {
+    /// phone, waba
+    pub(super) scope: String,
     pub(super) id: String,
     pub(super) waba_id: Option<String>,
+    /// Of a WABA.
+    pub(super) phones: Option<Vec<String>>,
+    /// The breaker that holds a phone's sends beside its own, as `waba/102290129340398`.
+    pub(super) held_by: Option<String>,
     pub(super) state: String,
     pub(super) extent: Option<String>,
     pub(super) generation: u64,
     pub(super) reason: Option<Reason>,
+    pub(super) diagnosis: Option<Diagnosis>,
     pub(super) since: Option<String>,
     pub(super) next_check: Option<String>,
     pub(super) probes: u64,
@@ -35,8 +42,29 @@ pub(super) struct Breaker {
 }
 
 impl Breaker {
-    /// The exit code that tells its state; none for a state that this version does not know.
-    pub(super) fn exit_code(&self) -> Option<u8> {
+    /// The exit code that tells whether sends are held, by this breaker or by the one that it names in `held_by`; none for a
+    /// state that this version does not know.
+    pub(super) fn exit_code(&self, holder: Option<&Self>) -> Option<u8> {
+        let own = self.code_of_state()?;
+        match holder.map(Self::code_of_state) {
+            // It has let go since.
+            None | Some(Some(exit::DONE)) => Some(own),
+            // What holds everything outranks what lets trials out.
+            Some(_) if own == exit::OPEN => Some(own),
+            Some(holders) => holders,
+        }
+    }
+
+    /// As a sentence speaks of it.
+    pub(super) fn name(&self) -> String {
+        match &*self.scope {
+            "waba" => format!("WABA {}", self.id),
+            "phone" => format!("Phone {}", self.id),
+            other => format!("{other} {}", self.id),
+        }
+    }
+
+    fn code_of_state(&self) -> Option<u8> {
         match &*self.state {
             "closed" => Some(exit::DONE),
             "open" => Some(exit::OPEN),
@@ -54,6 +82,14 @@ pub(super) struct Reason {
     pub(super) source: String,
     pub(super) text: String,
     pub(super) at: String,
+}
+
+/// What the first health check of a lock found.
+#[derive(Debug, Deserialize)]
+pub(super) struct Diagnosis {
+    pub(super) at: String,
+    pub(super) text: String,
+    pub(super) entities: Vec<Entity>,
 }
 
 /// An operator's standing order.
@@ -88,6 +124,8 @@ pub(super) struct Entity {
     pub(super) kind: String,
     pub(super) id: Option<String>,
     pub(super) can_send_message: String,
+    #[serde(default)]
+    pub(super) blocks: bool,
     pub(super) errors: Vec<EntityError>,
 }
 

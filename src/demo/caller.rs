@@ -60,12 +60,14 @@ pub(super) struct Breaker {
     pub(super) probes: u64,
     pub(super) conditions: Vec<Condition>,
     pub(super) closes_when: String,
+    pub(super) held_by: Option<String>,
 }
 
 /// Why it is not closed.
 #[derive(Debug, Deserialize)]
 pub(super) struct Reason {
     pub(super) source: String,
+    pub(super) text: String,
 }
 
 /// A condition that holds.
@@ -166,9 +168,18 @@ impl Caller {
         })
     }
 
-    /// A breaker, as the admin API shows it.
+    /// The breaker of a number, as the admin API shows it.
     pub(super) async fn breaker(&self, phone: &str) -> Result<Breaker, Failure> {
-        let url = format!("http://{}/v1/breakers/{phone}", self.at.admin);
+        self.shown(&format!("breakers/{phone}")).await
+    }
+
+    /// The breaker of an account.
+    pub(super) async fn account(&self, waba: &str) -> Result<Breaker, Failure> {
+        self.shown(&format!("wabas/{waba}")).await
+    }
+
+    async fn shown(&self, path: &str) -> Result<Breaker, Failure> {
+        let url = format!("http://{}/v1/{path}", self.at.admin);
         read(&self.call(Request::get(url).body(Full::default())).await?.2)
     }
 

@@ -1,6 +1,7 @@
-//! A lock that Meta answers at once: A.
+//! A lock that Meta answers at once: of A's account, and so of A2 as well.
 
 use super::caller::Probe;
+use super::stage::ACCOUNT;
 use super::story::{BURST, Lock, Number, Story};
 use super::tell::Actor;
 use super::{Failure, expect};
@@ -10,20 +11,50 @@ const A: Number = Number::A;
 impl Story<'_, '_, '_> {
     /// From the lock of A to its end.
     pub(super) async fn locked(&mut self) -> Result<(), Failure> {
-        self.tell.heading("2. Meta locks A, and says so in its answers").await?;
+        self.tell.heading("2. Meta locks the account of A and A2, and says so in its answers").await?;
         self.meta_goes_on().await?;
-        self.tell.line(Actor::Meta, "locks A").await?;
+        self.tell.line(Actor::Meta, "locks the account of A and A2").await?;
+        let sibling = self.tripped(Number::A2).await?;
         let lock = self.trip().await?;
         self.hold_back(&lock).await?;
         self.ask_for_health().await?;
+        self.hold_the_sibling_back(&sibling).await?;
         self.tell.heading("3. Health looks clear, and is not the whole truth").await?;
         self.meta_goes_on().await?;
-        let text = "health of A says AVAILABLE again, but its sends still fail. Real locks can look like this for days";
+        let text =
+            "health says AVAILABLE again, but sends still fail. Real locks can look like this for days";
         self.tell.line(Actor::Meta, text).await?;
         self.half_open(A).await?;
+        self.account_is("half_open").await?;
         self.fail_a_trial(&lock).await?;
-        self.tell.heading("4. Meta lifts the lock of A").await?;
-        self.recover(&lock).await
+        self.tell.heading("4. Meta lifts the lock").await?;
+        self.recover(&lock).await?;
+        let arrived = self.nothing_arrived_since(&sibling)?;
+        let text = format!("has counted {arrived} send of A2, as before the lock: it never met the lock");
+        self.tell.line(Actor::Meta, &text).await?;
+        self.accepted(Number::A2, ". One trial was enough for both").await
+    }
+
+    /// A2 has met no lock yet, and does not have to: health said that it is the account that blocks.
+    async fn hold_the_sibling_back(&mut self, sibling: &Lock) -> Result<(), Failure> {
+        let account = self.account_is("open").await?;
+        let reason = account.reason.map(|reason| reason.text).unwrap_or_default();
+        let breaker = self.caller.breaker(Number::A2.phone()).await?;
+        let held_by = breaker.held_by.unwrap_or_default();
+        expect(breaker.state == "closed" && held_by == format!("waba/{ACCOUNT}"), || {
+            format!(
+                "A2 should be closed itself and held by its account; it is {}, held by {held_by:?}",
+                breaker.state
+            )
+        })?;
+        let text = format!("the breaker of the account is open, too, for health says: {reason}");
+        self.tell.line(Actor::Sendfuse, &text).await?;
+        let answer = self.rejected(Number::A2).await?;
+        let text = format!("sends from A2: {answer}. Rejected here, and its first send since the lock");
+        self.tell.line(Actor::App, &text).await?;
+        self.tell.detail(&format!("\"{}\"", answer.details()))?;
+        self.nothing_arrived_since(sibling)?;
+        Ok(())
     }
 
     /// The answer that trips.
@@ -54,7 +85,7 @@ impl Story<'_, '_, '_> {
             self.tell.detail(header)?;
         }
         self.tell.detail(&format!("\"{}\"", answer.details()))?;
-        self.accepted(Number::B, ". Another number's lock is not its own").await?;
+        self.accepted(Number::B, ". Another account's lock is not its own").await?;
         for _ in 0..BURST {
             self.rejected(A).await?;
         }

@@ -1,6 +1,6 @@
 //! `sendfuse demo`: a lock from beginning to end, to watch without an account.
 //!
-//! A simulated Meta over TLS, a real sendfuse before it, and an app with two numbers, all in this process and on this
+//! A simulated Meta over TLS, a real sendfuse before it, and an app with three numbers, all in this process and on this
 //! machine. What is told is what was observed: answers that the app got, what the admin API says, what arrived at the
 //! simulated Meta. If something does not happen as told, the demo fails. What Meta does stands in `src/simulator/timelines/demo.timeline`.
 //!
@@ -9,7 +9,7 @@
 //! | `stage` | sets the three up and ends them |
 //! | `caller` | the app, and whoever asks the admin API: an HTTP client and what it got |
 //! | `tell` | lines for people: actors, colours, pace |
-//! | `story`, `locked`, `failing` | what happens: sends, a lock that Meta answers at once, a lock that Meta tells later |
+//! | `story`, `locked`, `failing` | what happens: sends, a lock of an account that Meta answers at once, a lock of one number that Meta tells later |
 //! | `recovery` | probe, trial, close: the same after every lock |
 //! | `summary` | what it came to, and what to do next |
 

@@ -11,14 +11,28 @@ impl Story<'_, '_, '_> {
         let number = lock.number;
         let name = number.name();
         self.meta_goes_on().await?;
-        self.tell.line(Actor::Meta, &format!("unlocks {name}")).await?;
+        let whom = if number == Number::B { name } else { "the account of A and A2" };
+        self.tell.line(Actor::Meta, &format!("unlocks {whom}")).await?;
         self.half_open(number).await?;
+        // One send is the trial of the number, and of its account where that is half-open, too.
+        let confirmations = match number {
+            Number::B => 1,
+            Number::A | Number::A2 => 2,
+        };
+        if confirmations == 2 {
+            self.account_is("half_open").await?;
+        }
         let before = self.confirmed().await?;
         self.accepted(number, ". This is the trial; accepted is not delivered yet").await?;
         let breaker = self.wait_for(number, "closed", |breaker| breaker.state == "closed").await?;
         self.closed(lock).await?;
+        if confirmations == 2 {
+            self.account_is("closed").await?;
+        }
         let confirmed = self.confirmed().await?.saturating_sub(before);
-        expect(confirmed == 1, || format!("one trial should have been confirmed, not {confirmed}"))?;
+        expect(confirmed == confirmations, || {
+            format!("trials of {confirmations} breakers should have been confirmed, not {confirmed}")
+        })?;
         self.tell.line(Actor::Meta, "a webhook: the trial's message was sent").await?;
         let text = format!("the breaker of {name} is closed, generation {}", breaker.generation);
         self.tell.line(Actor::Sendfuse, &text).await?;

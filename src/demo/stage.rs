@@ -13,9 +13,13 @@ use crate::app::{Addresses, App};
 use crate::config::{Config, Secret, Store, StoreKind};
 use crate::simulator::{Listening, Options, Protocols, Simulator};
 
-/// Two numbers of one business, each in an account of its own. The shipped timeline of the demo is about them.
-pub(super) const PHONES: [(&str, &str); 2] =
-    [("106540352242922", "102290129340398"), ("206540352242922", "202290129340398")];
+/// The app's numbers, A, A2 and B. The shipped timeline of the demo is about them: it puts A and A2 into [`ACCOUNT`]; B has
+/// another one.
+pub(super) const PHONES: [&str; 3] = ["106540352242922", "106540352242923", "206540352242922"];
+/// The account of A and A2.
+pub(super) const ACCOUNT: &str = "806540352242923";
+/// That of B.
+const OTHER_ACCOUNT: &str = "202290129340398";
 
 /// How long a breaker stays open at least. Within it, a send is sure to be rejected.
 pub(super) const MIN_OPEN: Duration = Duration::from_secs(4);
@@ -39,7 +43,7 @@ impl Stage {
     pub(super) async fn set_up() -> Result<Self, Failure> {
         let meta = Simulator::new(Options {
             status_delay: STATUS_DELAY,
-            phones: PHONES.map(|(phone, waba)| (phone.to_owned(), waba.to_owned())).into(),
+            phones: PHONES.map(|phone| (phone.to_owned(), OTHER_ACCOUNT.to_owned())).into(),
             accept_any_phone: false,
             record: 0,
             ..Options::default()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::caller::{Answer, Breaker, Caller};
-use super::stage::{PHONES, Stage};
+use super::stage::{ACCOUNT, PHONES, Stage};
 use super::tell::{Actor, Tell};
 use super::{Failure, expect};
 use crate::simulator::{SHIPPED, Timeline};
@@ -15,10 +15,11 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How many sends the app makes in a row while a breaker is open.
 pub(super) const BURST: usize = 5;
 
-/// One of the app's two numbers.
+/// One of the app's numbers. A and A2 belong to one account, B to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Number {
     A,
+    A2,
     B,
 }
 
@@ -26,15 +27,17 @@ impl Number {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::A => "A",
+            Self::A2 => "A2",
             Self::B => "B",
         }
     }
 
     pub(super) const fn phone(self) -> &'static str {
-        let [a, b] = PHONES;
+        let [a, a2, b] = PHONES;
         match self {
-            Self::A => a.0,
-            Self::B => b.0,
+            Self::A => a,
+            Self::A2 => a2,
+            Self::B => b,
         }
     }
 }
@@ -71,6 +74,7 @@ pub(super) struct Story<'s, 't, 'o> {
     pub(super) tell: &'t mut Tell<'o>,
     pub(super) caller: Caller,
     pub(super) a: Tally,
+    pub(super) a2: Tally,
     pub(super) b: Tally,
     /// What Meta has yet to do.
     meta: Box<dyn Iterator<Item = Timeline> + Send>,
@@ -83,7 +87,8 @@ impl<'s, 't, 'o> Story<'s, 't, 'o> {
         let timeline = Timeline::parse(text.unwrap_or_default());
         let meta = Box::new(timeline.map_err(|error| Failure::Stage(error.to_string()))?.moments());
         let caller = Caller::new(stage.at);
-        Ok(Self { stage, tell, caller, a: Tally::default(), b: Tally::default(), meta })
+        let [a, a2, b] = [Tally::default(); 3];
+        Ok(Self { stage, tell, caller, a, a2, b, meta })
     }
 
     /// Meta does what is next on its timeline; not at its time, but now: the story goes on by what has come to pass.
@@ -96,7 +101,7 @@ impl<'s, 't, 'o> Story<'s, 't, 'o> {
     /// From beginning to end.
     pub(super) async fn play(mut self) -> Result<(), Failure> {
         self.introduce()?;
-        self.both_send().await?;
+        self.all_send().await?;
         self.locked().await?;
         self.failing().await?;
         self.sum_up().await
@@ -104,13 +109,14 @@ impl<'s, 't, 'o> Story<'s, 't, 'o> {
 
     fn introduce(&mut self) -> Result<(), Failure> {
         let at = self.stage.at;
-        let [(a, _), (b, _)] = PHONES;
+        let [a, a2, b] = PHONES;
         self.tell.plain(&format!(
-            "A simulated Meta, a real sendfuse before it, and an app with two numbers. Nothing leaves this machine.
+            "A simulated Meta, a real sendfuse before it, and an app with three numbers. Nothing leaves this machine.
 
-  app       its Graph base URL is http://{}; its numbers: A = {a}, B = {b}
+  app       its Graph base URL is http://{}; its numbers: A = {a}, B = {b},
+            and A2 = {a2}, which belongs to the same WhatsApp Business Account (WABA) as A
   sendfuse  forwards to the simulated Meta over TLS, and hears its webhooks
-  Meta      locks A and tells it in its answers; later locks B and tells it in webhooks only
+  Meta      locks the account of A and tells it in its answers; later locks B and tells it in webhooks only
 
 Look at it meanwhile, from another terminal:
 
@@ -123,16 +129,18 @@ Look at it meanwhile, from another terminal:
         Ok(())
     }
 
-    async fn both_send(&mut self) -> Result<(), Failure> {
-        self.tell.heading("1. Both numbers send").await?;
-        for number in [Number::A, Number::B] {
+    async fn all_send(&mut self) -> Result<(), Failure> {
+        // Whose account is whose.
+        self.meta_goes_on().await?;
+        self.tell.heading("1. All numbers send").await?;
+        for number in [Number::A, Number::A2, Number::B] {
             self.accepted(number, "").await?;
         }
         // Two for each message.
-        let told = self.stage.meta.until(|counts| counts.webhooks_acknowledged >= 4);
+        let told = self.stage.meta.until(|counts| counts.webhooks_acknowledged >= 6);
         let told = tokio::time::timeout(PATIENCE, told).await;
         let webhooks = told.map_err(|_| late("webhooks about the first messages"))?.webhooks_acknowledged;
-        let text = format!("has reported both as sent and delivered: {webhooks} webhooks, taken by sendfuse");
+        let text = format!("has reported all as sent and delivered: {webhooks} webhooks, taken by sendfuse");
         self.tell.line(Actor::Meta, &text).await?;
         Ok(())
     }
@@ -171,7 +179,7 @@ Look at it meanwhile, from another terminal:
         self.stage.meta.phone_counts(number.phone()).arrived
     }
 
-    /// How many trials sendfuse has counted, of both numbers.
+    /// How many trials sendfuse has counted, of all numbers.
     pub(super) async fn trials(&self) -> Result<u64, Failure> {
         self.caller.metric("sendfuse_sends_total{admission=\"trial\"}").await
     }
@@ -226,9 +234,25 @@ Look at it meanwhile, from another terminal:
         found.map_err(|_| late(&format!("the breaker of {}: {what}", number.name())))?
     }
 
+    /// Waits until the admin API shows the breaker of A's account in this state.
+    pub(super) async fn account_is(&self, state: &str) -> Result<Breaker, Failure> {
+        let looking = async {
+            loop {
+                let breaker = self.caller.account(ACCOUNT).await?;
+                if breaker.state == state {
+                    return Ok(breaker);
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        found.map_err(|_| late(&format!("the breaker of A's account: {state}")))?
+    }
+
     fn tally(&mut self, number: Number) -> &mut Tally {
         match number {
             Number::A => &mut self.a,
+            Number::A2 => &mut self.a2,
             Number::B => &mut self.b,
         }
     }

@@ -31,15 +31,15 @@ impl Story<'_, '_, '_> {
     pub(super) async fn sum_up(self) -> Result<(), Failure> {
         let rejected = self.caller.metric("sendfuse_sends_total{admission=\"reject\"}").await?;
         let trials = self.trials().await?;
-        let (a, b) = (self.a, self.b);
-        let told = (a.rejected + b.rejected, a.trials + b.trials);
+        let (a, a2, b) = (self.a, self.a2, self.b);
+        let told = (a.rejected + a2.rejected + b.rejected, a.trials + a2.trials + b.trials);
         expect((rejected, trials) == told, || {
             format!("sendfuse counts {rejected} rejected sends and {trials} trials; the app saw {told:?}")
         })?;
         self.tell.heading("What it came to").await?;
-        self.tell.plain(&format!("{:42}{:>4}{:>5}", "", "A", "B"))?;
+        self.tell.plain(&format!("{:42}{:>4}{:>5}{:>5}", "", "A", "A2", "B"))?;
         for (title, column) in ROWS {
-            self.tell.plain(&format!("{title:42}{:>4}{:>5}", column(&a), column(&b)))?;
+            self.tell.plain(&format!("{title:42}{:>4}{:>5}{:>5}", column(&a), column(&a2), column(&b)))?;
         }
         self.tell.plain(NEXT)?;
         Ok(())

@@ -34,12 +34,12 @@ pub struct Counts {
 /// What one breaker says to a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It may go.
-    Forward,
+    /// It may go, under this generation.
+    Forward(Generation),
     /// It may go as the trial, under this generation and with this permit.
     Trial(Generation, Lease),
-    /// It may not.
-    Reject,
+    /// It may not. The generation is there for observe mode, which lets it through.
+    Reject(Generation),
 }
 
 impl Cell {
@@ -70,17 +70,18 @@ impl Cell {
 
     /// Decides about one send of this class, and takes the trial's permit for it if there is one.
     pub fn admit(&self, class: Option<Class>, now: Timestamp, policy: &Policy) -> Admitted {
-        if self.plainly_closed().is_some() {
-            return Admitted::Forward;
+        if let Some(generation) = self.plainly_closed() {
+            return Admitted::Forward(generation);
         }
         let mut breaker = self.lock();
+        let generation = breaker.generation();
         match breaker.admit(class, now) {
-            Admission::Forward => Admitted::Forward,
+            Admission::Forward => Admitted::Forward(generation),
             Admission::Trial => match breaker.begin_trial(now, policy) {
-                Some(lease) => Admitted::Trial(breaker.generation(), lease),
-                None => Admitted::Forward,
+                Some(lease) => Admitted::Trial(generation, lease),
+                None => Admitted::Forward(generation),
             },
-            Admission::Reject => Admitted::Reject,
+            Admission::Reject => Admitted::Reject(generation),
         }
     }
 

@@ -77,6 +77,13 @@ impl Hearing {
         new
     }
 
+    /// No status is expected any more, so nobody waits for one.
+    pub fn stop_waiting(&self) {
+        for mut phone in self.phones.iter_mut() {
+            (phone.deaf, phone.waiting_since) = (false, None);
+        }
+    }
+
     /// Since when a deaf phone has waited for a status.
     pub fn deaf_since(&self, id: PhoneNumberId) -> Option<Timestamp> {
         self.phones.get(&id).filter(|phone| phone.deaf)?.waiting_since
@@ -154,6 +161,16 @@ mod tests {
         hearing.heard(PhoneNumberId::parse("2").unwrap());
         hearing.accepted(phone, admitted, at(200_000));
         assert_eq!(hearing.newly_deaf(at(200_600), AFTER), [phone]);
+    }
+
+    #[test]
+    fn who_expects_no_status_is_not_deaf() {
+        let (hearing, phone) = house();
+        hearing.accepted(phone, hearing.moment(), at(0));
+        assert_eq!(hearing.newly_deaf(at(600), AFTER), [phone]);
+        hearing.stop_waiting();
+        assert_eq!((hearing.deaf_phones(), hearing.deaf_since(phone)), (vec![], None));
+        assert_eq!(hearing.newly_deaf(at(9_999), AFTER), [], "what was sent before waits no more");
     }
 
     #[test]

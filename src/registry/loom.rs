@@ -7,14 +7,15 @@ use ::loom::sync::atomic::{AtomicBool, Ordering};
 use ::loom::thread;
 
 use super::cell::{Admitted, Cell};
+use super::sync::AtomicUsize;
 use crate::breaker::{
-    About, Breaker, Context, Event, Generation, Jitter, Lease, Policy, Reason, Shown, Source, TransitionKind,
+    About, Breaker, Context, Event, Extent, Generation, Jitter, Lease, Policy, Reason, Shown, Source,
+    TransitionKind,
 };
 use crate::graph::health::Health;
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_seconds(1_777_629_600);
-const PHONE: &str = "106540352242922";
 
 /// Applies an event as the handle does; gives the steps back.
 fn apply(cell: &Cell, event: Event, now: Timestamp) -> (Vec<TransitionKind>, Option<Lease>) {
@@ -27,7 +28,12 @@ fn apply(cell: &Cell, event: Event, now: Timestamp) -> (Vec<TransitionKind>, Opt
 fn lock(source: Source) -> Event {
     let about = About::Send { generation: Generation(0), key: None };
     let text = "Business Account locked".to_owned();
-    Event::Lock { about, reason: Reason { code: 131_031, source, text, at: NOW, fbtrace_id: None } }
+    Event::Lock {
+        about,
+        reason: Reason { code: 131_031, source, text, at: NOW, fbtrace_id: None },
+        extent: Extent::default(),
+        only_trial: false,
+    }
 }
 
 fn reset() -> Event {
@@ -76,9 +82,9 @@ fn loom_a_trip_is_seen_by_every_later_admission() {
         };
         let later = told.load(Ordering::Acquire);
         let admitted = admit(&cell);
-        assert!(!later || matches!(admitted, Admitted::Reject), "{admitted:?}");
+        assert!(!later || matches!(admitted, Admitted::Reject(_)), "{admitted:?}");
         tripping.join().unwrap();
-        assert!(matches!(admit(&cell), Admitted::Reject));
+        assert!(matches!(admit(&cell), Admitted::Reject(_)));
         assert_word_is_true(&cell);
     });
 }
@@ -96,10 +102,10 @@ fn loom_an_admission_that_races_with_a_trip_was_before_it_or_is_rejected() {
                 assert_eq!(first, Admitted::Forward(Generation(0)), "once rejected, always rejected");
                 assert_eq!(second, first, "and never forwarded under the trip's own generation");
             }
-            (Admitted::Forward(generation), Admitted::Reject(at, _)) => {
+            (Admitted::Forward(generation), Admitted::Reject(at)) => {
                 assert_eq!((generation, at), (Generation(0), Generation(1)));
             }
-            (first, second) => assert!(matches!(first, Admitted::Reject), "{first:?} {second:?}"),
+            (first, second) => assert!(matches!(first, Admitted::Reject(_)), "{first:?} {second:?}"),
         }
         assert_eq!(tripping.join().unwrap(), [TransitionKind::Trip]);
         assert_word_is_true(&cell);
@@ -152,7 +158,8 @@ fn loom_a_reset_and_a_trip_leave_the_word_of_the_last() {
         // News whatever the reset does: of the next generation.
         let about = About::Send { generation: Generation(2), key: None };
         let Event::Lock { reason, .. } = lock(Source::Webhook) else { return };
-        apply(&cell, Event::Lock { about, reason }, later);
+        let extent = Extent::default();
+        apply(&cell, Event::Lock { about, reason, extent, only_trial: false }, later);
         resetting.join().unwrap();
         assert_word_is_true(&cell);
     });
@@ -168,8 +175,32 @@ fn loom_of_two_sends_one_gets_the_trials_permit() {
         };
         let both = [admit(&cell), other.join().unwrap()];
         let trials = both.iter().filter(|one| matches!(one, Admitted::Trial(..))).count();
-        let rejected = both.iter().filter(|one| matches!(one, Admitted::Reject)).count();
+        let rejected = both.iter().filter(|one| matches!(one, Admitted::Reject(_))).count();
         assert_eq!((trials, rejected), (1, 1), "{both:?}");
+        assert_word_is_true(&cell);
+    });
+}
+
+/// An admission asks an account's cell only if the count says that some are held.
+#[test]
+fn loom_whoever_hears_of_a_trip_finds_it_counted() {
+    ::loom::model(|| {
+        let held = std::sync::Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(Cell::new(Breaker::default(), (0, 0, 0), Some(std::sync::Arc::clone(&held))));
+        let told = Arc::new(AtomicBool::new(false));
+        let tripping = {
+            let (cell, told) = (Arc::clone(&cell), Arc::clone(&told));
+            thread::spawn(move || {
+                apply(&cell, lock(Source::Webhook), NOW);
+                told.store(true, Ordering::Release);
+            })
+        };
+        if told.load(Ordering::Acquire) {
+            assert_eq!(held.load(Ordering::Acquire), 1);
+        }
+        tripping.join().unwrap();
+        apply(&cell, reset(), NOW);
+        assert_eq!(held.load(Ordering::Acquire), 0);
         assert_word_is_true(&cell);
     });
 }

@@ -162,6 +162,8 @@ impl Registry {
 #[cfg(all(test, not(feature = "loom")))]
 mod tests {
     use super::*;
+    use crate::breaker::{Context, Event, Jitter, Override, OverrideOrder, Policy};
+    use crate::graph::country::Country;
 
     /// Otherwise what is written of a new one could be deleted as the old one's.
     #[test]
@@ -175,5 +177,53 @@ mod tests {
         });
         assert_eq!(gone, [phone]);
         assert!(registry.get(phone).is_none());
+    }
+
+    fn held() -> Breaker {
+        let mut breaker = Breaker::default();
+        let order = Override {
+            order: OverrideOrder::Open,
+            by: String::new(),
+            reason: String::new(),
+            at: NOW,
+            until: None,
+        };
+        let policy = Policy::default();
+        breaker.apply(
+            Event::Hold(order),
+            &Context { now: NOW, jitter: Jitter(0), heard: true, policy: &policy },
+        );
+        breaker
+    }
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_777_629_600);
+
+    #[test]
+    fn an_account_holds_its_phones_and_is_asked_for_only_while_one_is_held() {
+        let (registry, phone) = (Registry::default(), PhoneNumberId::parse("1").unwrap());
+        let [waba, other] = ["8", "9"].map(|id| WabaId::parse(id).unwrap());
+        registry.restore(Scope::from(PhoneNumberId::parse("2").unwrap()), held(), (0, 0, 0));
+        let never = || panic!("no account is held");
+        assert_eq!(registry.plainly_closed(phone, never), Some(Generation(0)));
+
+        registry.restore(waba.into(), held(), (0, 0, 0));
+        assert_eq!(registry.plainly_closed(phone, || Some(waba)), None);
+        assert_eq!(registry.plainly_closed(phone, || Some(other)), Some(Generation(0)));
+        assert_eq!(registry.plainly_closed(phone, || None), Some(Generation(0)));
+
+        let policy = Policy::default();
+        let cx = Context { now: NOW, jitter: Jitter(0), heard: true, policy: &policy };
+        let cell = registry.get(waba.into()).unwrap();
+        cell.update(|breaker| breaker.apply(Event::Reset { text: String::new() }, &cx));
+        assert_eq!(registry.plainly_closed(phone, never), Some(Generation(0)));
+    }
+
+    #[test]
+    fn while_a_country_or_a_token_is_held_every_send_is_looked_into() {
+        let (registry, phone) = (Registry::default(), PhoneNumberId::parse("1").unwrap());
+        let country = Scope::PhoneCountry(PhoneNumberId::parse("2").unwrap(), Country::parse("BR").unwrap());
+        registry.restore(country, held(), (0, 0, 0));
+        assert_eq!(registry.plainly_closed(phone, || None), None);
+        assert!(registry.holds_others() && !registry.holds_wabas());
     }
 }

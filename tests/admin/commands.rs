@@ -12,9 +12,9 @@ use tokio::net::TcpListener;
 use super::fake::{Server, blocked};
 
 /// Exit code, stdout, stderr.
-type Done = (u8, String, String);
+pub(super) type Done = (u8, String, String);
 
-async fn run(url: &str, environment: Environment, line: &str) -> Done {
+pub(super) async fn run(url: &str, environment: Environment, line: &str) -> Done {
     let environment = Environment { admin_url: Some(url.to_owned()), ..environment };
     let words = ["sendfuse"].into_iter().chain(line.split(' '));
     let Command::Client(command) = Cli::try_parse_from(words).unwrap().into_command() else {
@@ -25,7 +25,7 @@ async fn run(url: &str, environment: Environment, line: &str) -> Done {
     (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
-async fn plain(server: &Server, line: &str) -> Done {
+pub(super) async fn plain(server: &Server, line: &str) -> Done {
     run(&server.url(), Environment::default(), line).await
 }
 
@@ -74,19 +74,19 @@ async fn status_is_a_table() {
     let server = Server::open().await;
     let (_, out, _) = plain(&server, "status").await;
     let expected = "\
-PHONE  STATE        REASON                                        SINCE                 NEXT CHECK            REJECTED  LEAKED  CONDITIONS
-101    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
-102    half_open    131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  -                     118       2       no_token
-103    forced_open  ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
-104    bypassed     ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
-106    open         131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
+SCOPE  ID   STATE        EXTENT  REASON                                        SINCE                 NEXT CHECK            REJECTED  LEAKED  CONDITIONS
+phone  101  open         all     131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
+phone  102  half_open    all     131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  -                     118       2       no_token
+phone  103  forced_open  all     ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
+phone  104  bypassed     all     ann: drill                                    2026-05-01T10:00:00Z  -                     118       2       no_token
+phone  106  open         all     131031 Business  [2JAccount locked (webhook)  2026-05-01T10:00:00Z  2026-05-01T10:00:42Z  118       2       no_token
 ";
     assert_eq!(out, expected);
     let (_, out, _) = plain(&server, "status 105").await;
     let row = out.lines().nth(1).unwrap();
     assert_eq!(
         row.split_whitespace().collect::<Vec<_>>(),
-        ["105", "closed", "-", "-", "-", "118", "2", "no_token"]
+        ["phone", "105", "closed", "-", "-", "-", "-", "118", "2", "no_token"]
     );
 }
 
@@ -282,6 +282,7 @@ async fn what_cannot_be_reached_is_one_clear_line() {
 #[tokio::test]
 async fn what_is_no_sendfuse_is_named_so() {
     let router = axum::Router::new()
+        .route("/v1/wabas", axum::routing::get(async || r#"{"items":[],"next_cursor":null}"#))
         .route("/v1/breakers", axum::routing::get(async || r#"{"items":[],"next_cursor":""}"#))
         .fallback(async || "<html>hello</html>");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

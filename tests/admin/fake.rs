@@ -51,8 +51,10 @@ pub(crate) struct Slow {
 impl Fake {
     pub(crate) fn new() -> Self {
         let states = ["open", "half_open", "forced_open", "bypassed", "closed", "open"];
-        let breakers =
-            states.iter().zip(101..).map(|(state, id)| (id.to_string(), view(&id.to_string(), state, 7)));
+        let breakers = states
+            .iter()
+            .zip(101..)
+            .map(|(state, id)| (format!("phone/{id}"), view(&id.to_string(), state, 7)));
         Self(Arc::new(Mutex::new(State {
             breakers: breakers.collect(),
             orders: Vec::new(),
@@ -68,16 +70,34 @@ impl Fake {
     }
 
     pub(crate) fn set_state(&self, id: &str, state: &'static str) {
-        self.0.lock().unwrap().breakers.insert(id.to_owned(), view(id, state, 7));
+        self.0.lock().unwrap().breakers.insert(format!("phone/{id}"), view(id, state, 7));
+    }
+
+    /// A breaker of a WABA, of which two phones are known.
+    pub(crate) fn set_waba(&self, id: &str, state: &'static str) {
+        let scope = Scope::parse("waba", id).unwrap();
+        self.0.lock().unwrap().breakers.insert(scope.to_string(), shown(scope, state, 7));
+    }
+
+    /// Changes what is shown of a breaker, as `phone/101`.
+    pub(crate) fn change(&self, scope: &str, change: impl FnOnce(&mut BreakerView)) {
+        change(self.0.lock().unwrap().breakers.get_mut(scope).unwrap());
+    }
+
+    /// An incident of a WABA, begun now.
+    pub(crate) fn begin_incident(&self, waba: &str) {
+        let at = Timestamp::from_seconds(1_777_640_400);
+        let start = IncidentStart { generation: Generation(1), at };
+        self.0.lock().unwrap().book.restore(Incident::begun(Scope::parse("waba", waba).unwrap(), start));
     }
 
     pub(crate) fn set_would_reject(&self, id: &str, sends: u64) {
-        self.0.lock().unwrap().breakers.get_mut(id).unwrap().would_reject = sends;
+        self.0.lock().unwrap().breakers.get_mut(&format!("phone/{id}")).unwrap().would_reject = sends;
     }
 
     /// Leaves only this one.
     pub(crate) fn keep(&self, id: &str) {
-        self.0.lock().unwrap().breakers.retain(|other, _| other == id);
+        self.0.lock().unwrap().breakers.retain(|_, other| other.id == id);
     }
 
     /// From now on orders wait.
@@ -101,10 +121,10 @@ impl Fake {
         if expected.is_some_and(|expected| expected.0 != current.generation) {
             return Err(GenerationMismatch { current: Generation(current.generation) });
         }
-        current = BreakerView { scope: current.scope, ..view(&scope.id(), state, current.generation + 1) };
+        current = shown(scope, state, current.generation + 1);
         let mut fake = self.0.lock().unwrap();
         fake.orders.push(log);
-        fake.breakers.insert(scope.id().into_owned(), current.clone());
+        fake.breakers.insert(scope.to_string(), current.clone());
         Ok(current)
     }
 }
@@ -166,6 +186,18 @@ fn book() -> Book {
     book
 }
 
+fn shown(scope: Scope, state: &'static str, generation: u64) -> BreakerView {
+    let view = BreakerView { scope: scope.kind().name(), ..view(&scope.id(), state, generation) };
+    match scope {
+        Scope::Waba(waba) => BreakerView {
+            waba_id: Some(waba.to_string()),
+            phones: Some(vec!["101".into(), "105".into()]),
+            ..view
+        },
+        _ => view,
+    }
+}
+
 fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
     let closed = state == "closed";
     let at = "2026-05-01T10:00:00Z".to_owned();
@@ -218,11 +250,8 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
 
 impl Control for Fake {
     fn view(&self, scope: Scope) -> BreakerView {
-        let known = self.0.lock().unwrap().breakers.get(&*scope.id()).cloned();
-        let kind = scope.kind().name();
-        known
-            .filter(|view| view.scope == kind)
-            .unwrap_or_else(|| BreakerView { scope: kind, ..view(&scope.id(), "closed", 0) })
+        let known = self.0.lock().unwrap().breakers.get(&scope.to_string()).cloned();
+        known.unwrap_or_else(|| shown(scope, "closed", 0))
     }
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {

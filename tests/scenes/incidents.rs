@@ -6,7 +6,7 @@ use std::time::Duration;
 use sendfuse::breaker::{Shown, Source, TransitionKind, TrialOutcome};
 use sendfuse::breakers::{OrderKind, ProbeOrder};
 use sendfuse::incident::{Incident, KEPT_AT_EACH_END, MOST_FINISHED, OrderName, Outcome, Verdict};
-use sendfuse::simulator::{Health, Profile};
+use sendfuse::simulator::{Health, Profile, WABA};
 use sendfuse::store::Table;
 use serde_json::{Value, json};
 
@@ -36,10 +36,10 @@ fn kinds(incident: &Incident) -> Vec<TransitionKind> {
     incident.transitions.iter().map(|step| step.transition).collect()
 }
 
-/// Opens for a webhook, is blocked, then clear; one trial fails, one is delivered.
+/// Opens for a webhook, is blocked (itself, not its account), then clear; one trial fails, one is delivered.
 async fn story(scene: &Scene) {
     scene.lock(PHONE, Profile::Async);
-    scene.meta.set_health(PHONE, Some(Health::Banned));
+    scene.meta.set_health(PHONE, Some(Health::NotLinked));
     assert_eq!(scene.send(PHONE).await.status, 200);
     scene.until_state(PHONE, "open").await;
     for _ in 0..3 {
@@ -82,7 +82,9 @@ async fn the_whole_story_is_in_it() {
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Blocked).count(), 2);
     assert_eq!(outcomes[..2], [Outcome::Blocked; 2], "at the trip, and as ordered");
     assert!(outcomes[2..].contains(&Outcome::Clear), "{outcomes:?}");
-    assert!(incident.probes[0].entities.iter().any(|entity| entity.blocks));
+    let blocking = incident.probes[0].entities.iter().filter(|entity| entity.blocks);
+    let blocking: Vec<(&str, i64)> = blocking.map(|entity| (&*entity.kind, entity.errors[0].code)).collect();
+    assert_eq!(blocking, [("PHONE_NUMBER", 141_000)]);
     let trials: Vec<TrialOutcome> = incident.trials.iter().map(|trial| trial.outcome).collect();
     assert_eq!(trials, [TrialOutcome::Locked, TrialOutcome::Confirmed]);
     assert!(incident.trials.iter().all(|trial| trial.wamid.is_some()));
@@ -94,6 +96,47 @@ async fn the_whole_story_is_in_it() {
     // The statuses after the close are the closing trial's own, and nobody's evidence.
     scene.advance(SECOND * 600).await;
     assert_eq!(only(&scene), incident);
+}
+
+/// The phone's first probe finds that it is the account: each has an incident, with its own trip and its own end.
+#[tokio::test(start_paused = true)]
+async fn a_block_of_the_account_is_an_incident_of_its_own() {
+    let scene = Scene::new();
+    scene.lock(PHONE, Profile::Async);
+    scene.meta.set_health(WABA, Some(Health::Banned));
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    scene.until_state(PHONE, "open").await;
+    scene.settle().await;
+    let [of_account, of_phone] = &all(&scene)[..] else { panic!("{:#?}", all(&scene)) };
+    assert_eq!((of_phone.scope, of_account.scope.to_string()), (id(PHONE).into(), format!("waba/{WABA}")));
+    assert_eq!((of_phone.trip.as_ref().unwrap().source, of_phone.leaked), (Source::Webhook, 1));
+    let trip = of_account.trip.as_ref().unwrap();
+    assert_eq!((trip.source, trip.code, of_account.leaked), (Source::Probe, Some(141_014), 0));
+    assert_eq!(trip.text, format!("WABA {WABA} is BLOCKED (141014: The WABA is banned.)"));
+    assert_eq!((of_phone.probes[0].outcome, of_account.closed_at), (Outcome::Blocked, None));
+
+    scene.meta.unlock(PHONE);
+    scene.meta.set_health(WABA, None);
+    let account = || scene.breakers().view(of_account.scope).state;
+    while (scene.state(PHONE), account()) != ("half_open", "half_open") {
+        scene.advance(SECOND).await;
+    }
+    // The one send is the trial of both. It meets the lock at once: both are told so.
+    scene.lock(PHONE, Profile::Sync403);
+    assert_eq!((scene.send(PHONE).await.code(), scene.state(PHONE), account()), (131_031, "open", "open"));
+    scene.meta.unlock(PHONE);
+    while (scene.state(PHONE), account()) != ("half_open", "half_open") {
+        scene.advance(SECOND).await;
+    }
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    scene.until_state(PHONE, "closed").await;
+    scene.settle().await;
+    for incident in all(&scene) {
+        use TransitionKind::{Close, HalfOpen, Reopen, Trip};
+        assert_eq!(kinds(&incident), [Trip, HalfOpen, Reopen, HalfOpen, Close], "{}", incident.id);
+        let trials: Vec<TrialOutcome> = incident.trials.iter().map(|trial| trial.outcome).collect();
+        assert_eq!(trials, [TrialOutcome::Locked, TrialOutcome::Confirmed], "{}", incident.id);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sendfuse::breakers::OrderKind;
+use sendfuse::breaker::Scope;
+use sendfuse::breakers::{Order, OrderKind};
 use sendfuse::config::Mode;
-use sendfuse::simulator::Profile;
+use sendfuse::simulator::{Profile, WABA};
 
 use super::harness::{PHONE, Scene};
 
@@ -152,4 +153,29 @@ async fn observe_computes_and_counts_and_rejects_nothing() {
     }
     scene.until_state(PHONE, "closed").await;
     assert_eq!(scene.breaker(PHONE).would_reject, 14, "one of the five was the trial");
+}
+
+/// A phone's view names the account's breaker while that decides about its sends, and an order on the phone outranks it.
+#[tokio::test(start_paused = true)]
+async fn a_phone_says_that_its_account_holds_it() {
+    let scene = Scene::new();
+    let account = Scope::parse("waba", WABA).unwrap();
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    scene.advance(Duration::from_secs(10)).await;
+    let held = || scene.breaker(PHONE).held_by;
+    assert_eq!((scene.breaker(PHONE).waba_id.as_deref(), held()), (Some(WABA), None));
+    let order = async |kind| {
+        let order = Order { kind, reason: "because".into(), by: "ops".into(), hold: None };
+        scene.breakers().order(account, order, None).await.unwrap();
+    };
+    order(OrderKind::Open).await;
+    assert_eq!(held(), Some(account.to_string()));
+    assert!(scene.send(PHONE).await.is_rejection());
+    scene.order(PHONE, OrderKind::Bypass, None).await;
+    assert_eq!(held(), None);
+    assert_eq!(scene.send(PHONE).await.status, 200);
+    scene.order(PHONE, OrderKind::Lift, None).await;
+    assert_eq!(held(), Some(account.to_string()));
+    order(OrderKind::Bypass).await;
+    assert_eq!(held(), None);
 }

@@ -42,7 +42,7 @@ async fn it_is_graphs_own_and_says_who_speaks() {
     let trace = body["error"]["fbtrace_id"].take();
     assert!(trace.as_str().unwrap().starts_with("sendfuse-"), "{trace}");
     let details = "Held back by sendfuse since 2026-05-01T10:00:00Z (131031 by webhook: Business Account locked). \
-                   Next check in 42 s.";
+                   Health said at 2026-05-01T10:00:00Z: nothing blocks messaging. Next check in 42 s.";
     let expected = json!({"error": {
         "message": "(#131031) Business Account locked", "type": "OAuthException", "code": 131_031,
         "error_data": {"messaging_product": "whatsapp", "details": details},

@@ -250,27 +250,35 @@ async fn ten_numbers_of_many_with_slow_webhooks() {
 #[tokio::test(start_paused = true)]
 async fn that_of_the_demo_with_default_settings() {
     let (scene, timeline) = (Scene::new(), shipped("demo"));
-    let (a, b, end) =
-        (timeline.phones("a")[0].clone(), timeline.phones("b")[0].clone(), timeline.length() + AFTER);
+    let phones = ["a", "a2", "b"].map(|name| timeline.phones(name)[0].clone());
+    let end = timeline.length() + AFTER;
     let begin = Instant::now();
     let mut met: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut refused: BTreeMap<&str, u64> = BTreeMap::new();
     tokio::spawn(scene.meta.play(timeline));
     let mut app = scene.app().await;
     while begin.elapsed() < end {
-        for phone in [&*a, &*b] {
-            app.call(send_request(phone)).await;
+        for phone in phones.iter().map(String::as_str) {
+            let flowed = scene.breaker(phone).held_by.is_none();
+            let answer = app.call(send_request(phone)).await;
+            // What was held and met the lock all the same was a trial.
+            let met_it = flowed && answer.code() != 0 && !answer.is_rejection();
+            *refused.entry(phone).or_default() += u64::from(met_it);
+            scene.settle().await;
             let states = met.entry(phone).or_default();
-            states.push(scene.state(phone));
+            let breaker = scene.breaker(phone);
+            states.push(if breaker.held_by.is_some() { "held" } else { breaker.state });
             states.dedup();
         }
         sleep(SECOND * 5).await;
     }
-    for phone in [&*a, &*b] {
+    let ends = |phone: &str| {
         let states = &met[phone];
-        assert_eq!(
-            (states[0], states[1], *states.last().unwrap()),
-            ("closed", "open", "closed"),
-            "{states:?}"
-        );
-    }
+        (states[0], states[1], *states.last().unwrap())
+    };
+    let [a, a2, b] = phones.each_ref().map(String::as_str);
+    assert_eq!((ends(a), ends(a2)), (("closed", "held", "closed"), ("closed", "held", "closed")), "{met:?}");
+    assert_eq!(ends(b), ("closed", "open", "closed"), "{met:?}");
+    assert!(refused[a] >= 1 && refused[b] == 0, "b fails by webhook only: {refused:?}");
+    assert_eq!(refused[a2], 0, "held before it met the lock: {refused:?}");
 }

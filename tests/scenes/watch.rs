@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use sendfuse::breakers::{OrderKind, ProbeOrder};
+use sendfuse::breaker::Scope;
+use sendfuse::breakers::{BreakerView, Order, OrderKind, ProbeOrder};
 use sendfuse::config::Secret;
 use sendfuse::graph::health::Health as Found;
-use sendfuse::simulator::{Fault, FaultRule, Health, Profile};
+use sendfuse::graph::ids::WabaId;
+use sendfuse::simulator::{Fault, FaultRule, Health, Profile, WABA};
 use serde_json::json;
 
 use super::harness::{BEGIN, OTHER, PHONE, Scene, changes, id, status};
@@ -18,6 +20,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 fn watching() -> Scene {
     Scene::with(|config| config.probe.watch = Some(MINUTE * 10))
 }
+
+/// The breaker of the account that [`PHONE`] belongs to.
+fn account(scene: &Scene) -> BreakerView {
+    scene.breakers().view(WabaId::parse(WABA).unwrap())
+}
+
+/// What can block, by its health: the phone, or the account for all its phones. And whose breaker that opens.
+type Blocks = [(&'static str, Health, fn(&Scene) -> BreakerView); 2];
+const BLOCKS: Blocks =
+    [(PHONE, Health::NotLinked, |scene| scene.breaker(PHONE)), (WABA, Health::Banned, account)];
 
 fn is_deaf(scene: &Scene) -> Option<String> {
     let conditions = scene.breaker(PHONE).conditions;
@@ -42,9 +54,12 @@ async fn a_ban_opens_before_the_first_send_fails() {
     sends_for(&scene, PHONE, HOUR * 2, MINUTE * 20).await;
     let arrived = scene.arrived(PHONE);
     scene.lock(PHONE, Profile::Ban);
-    let took = scene.until_state(PHONE, "open").await;
+    let took = scene.until(PHONE, |breaker| breaker.held_by.is_some()).await;
     assert!(took <= MINUTE * 10 + SECOND * 15, "{took:?}");
-    let (breaker, probes) = (scene.breaker(PHONE), scene.probes(PHONE));
+    // It is the account that is banned, so it is the account's breaker that holds.
+    assert_eq!((scene.state(PHONE), scene.breaker(PHONE).generation), ("closed", 0));
+    let (breaker, probes) = (account(&scene), scene.probes(PHONE));
+    assert_eq!(breaker.state, "open");
     let reason = breaker.reason.expect("a reason");
     assert_eq!((reason.code, reason.source), (Some(141_014), "probe"));
     assert!(reason.text.contains("BLOCKED"), "{reason:?}");
@@ -55,13 +70,14 @@ async fn a_ban_opens_before_the_first_send_fails() {
         scene.advance(MINUTE * 20).await;
     }
     assert_eq!(scene.arrived(PHONE), arrived, "no send met the ban");
-    let recovery = scene.breaker(PHONE).probes - breaker.probes;
-    assert_eq!(scene.probes(PHONE), probes + recovery, "what is open is not watched beside");
+    assert!(account(&scene).probes > breaker.probes, "the account is asked about");
+    assert_eq!(scene.probes(PHONE), probes, "what is held is not watched beside");
     // And from there on it is as any other lock.
     scene.meta.unlock(PHONE);
-    scene.until_state(PHONE, "half_open").await;
+    scene.until(PHONE, |_| account(&scene).state == "half_open").await;
     assert_eq!(scene.send(PHONE).await.status, 200);
-    scene.until_state(PHONE, "closed").await;
+    scene.until(PHONE, |breaker| breaker.held_by.is_none()).await;
+    assert_eq!(account(&scene).state, "closed");
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +208,7 @@ async fn a_deaf_phone_is_watched_until_it_hears_again() {
     let arrived = scene.arrived(PHONE);
     // Accepted, and nobody would tell that they fail.
     scene.lock(PHONE, Profile::Async);
-    scene.meta.set_health(PHONE, Some(Health::Banned));
+    scene.meta.set_health(PHONE, Some(Health::NotLinked));
     scene.until_state(PHONE, "open").await;
     assert!(scene.send(PHONE).await.is_rejection());
     assert_eq!(scene.arrived(PHONE), arrived);
@@ -229,38 +245,46 @@ async fn a_look_from_before_a_trip_and_a_reset_is_late_news() {
 
 #[tokio::test(start_paused = true)]
 async fn a_word_that_an_operator_has_overruled_opens_nothing_more() {
-    let scene = watching();
-    // Health says blocked, and messages are delivered all the same.
-    scene.meta.set_health(PHONE, Some(Health::Banned));
-    assert_eq!(scene.send(PHONE).await.status, 200);
-    scene.until_state(PHONE, "open").await;
-    scene.order(PHONE, OrderKind::Reset, None).await;
-    let probes = scene.probes(PHONE);
-    sends_for(&scene, PHONE, HOUR * 6, MINUTE * 30).await;
-    assert!(scene.probes(PHONE) >= probes + 30, "it is looked at still");
-    assert_eq!((scene.state(PHONE), scene.breaker(PHONE).generation), ("closed", 2));
-    // Once health has been clear, a block is news again.
-    scene.meta.set_health(PHONE, None);
-    sends_for(&scene, PHONE, HOUR, MINUTE * 30).await;
-    scene.meta.set_health(PHONE, Some(Health::Banned));
-    scene.until_state(PHONE, "open").await;
-    assert!(scene.clock.now().since(BEGIN) < HOUR * 8);
+    for (whose, blocked, breaker) in BLOCKS {
+        let scene = watching();
+        // Health says blocked, and messages are delivered all the same.
+        scene.meta.set_health(whose, Some(blocked.clone()));
+        assert_eq!(scene.send(PHONE).await.status, 200);
+        scene.until(PHONE, |_| breaker(&scene).state == "open").await;
+        let order = Order { kind: OrderKind::Reset, reason: "because".into(), by: "ops".into(), hold: None };
+        let scope = Scope::parse(breaker(&scene).scope, whose).unwrap();
+        scene.breakers().order(scope, order, None).await.unwrap();
+        let probes = scene.probes(PHONE);
+        sends_for(&scene, PHONE, HOUR * 6, MINUTE * 30).await;
+        assert!(scene.probes(PHONE) >= probes + 30, "it is looked at still");
+        assert_eq!((breaker(&scene).state, breaker(&scene).generation), ("closed", 2), "{whose}");
+        // Once health has been clear, a block is news again.
+        scene.meta.set_health(whose, None);
+        sends_for(&scene, PHONE, HOUR, MINUTE * 30).await;
+        scene.meta.set_health(whose, Some(blocked));
+        scene.until(PHONE, |_| breaker(&scene).state == "open").await;
+        assert!(scene.clock.now().since(BEGIN) < HOUR * 8);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_operator_who_asks_gets_an_answer_of_their_own() {
-    let scene = watching();
-    scene.meta.fault(FaultRule::probes_of(PHONE, Fault::Delay { delay: SECOND * 5 }).times(1));
-    assert_eq!(scene.send(PHONE).await.status, 200);
-    while scene.probes(PHONE) == 0 {
-        scene.advance(SECOND).await;
+    for (whose, blocked, breaker) in BLOCKS {
+        let scene = watching();
+        scene.meta.fault(FaultRule::probes_of(PHONE, Fault::Delay { delay: SECOND * 5 }).times(1));
+        assert_eq!(scene.send(PHONE).await.status, 200);
+        while scene.probes(PHONE) == 0 {
+            scene.advance(SECOND).await;
+        }
+        scene.meta.fault(FaultRule::probes_of(PHONE, Fault::Delay { delay: SECOND * 7 }).times(1));
+        scene.meta.set_health(whose, Some(blocked));
+        let order = ProbeOrder { reason: "because".into(), by: "ops".into() };
+        let (health, shown) = scene.breakers().probe(id(PHONE), order, None).await.unwrap();
+        assert!(matches!(health, Found::Blocked(_)), "{health:?}");
+        assert_eq!(breaker(&scene).state, "open");
+        let held_by = (whose == WABA).then(|| format!("waba/{WABA}"));
+        assert_eq!((shown.state == "open", shown.held_by), (whose == PHONE, held_by), "and says so");
     }
-    scene.meta.fault(FaultRule::probes_of(PHONE, Fault::Delay { delay: SECOND * 7 }).times(1));
-    scene.meta.set_health(PHONE, Some(Health::Banned));
-    let order = ProbeOrder { reason: "because".into(), by: "ops".into() };
-    let (health, breaker) = scene.breakers().probe(id(PHONE), order, None).await.unwrap();
-    assert!(matches!(health, Found::Blocked(_)), "{health:?}");
-    assert_eq!(breaker.state, "open");
 }
 
 #[tokio::test(start_paused = true)]

@@ -42,10 +42,9 @@ impl Breaker {
                 let refutes = half.led_by.is_some() && half.led_by == about.key();
                 // A trial's message is one of this half-open's, whatever it is dated and whoever has forgotten its send.
                 let is_trials = half.trial_of(&about).is_some();
-                // What bears this breaker's own generation and names no message is the answer to its trial.
-                let is_trials_answer = matches!(about, About::Send { key: None, .. });
-                let is_newer = about.is_newer(half.entered, half.entered_at, cx.policy.skew)
-                    && (!locks.only_trial || is_trials_answer);
+                // The answer to a trial names no message: it says itself under which generation it went out.
+                let may_be_trial = !locks.only_trial || matches!(about, About::Send { key: None, .. });
+                let is_newer = may_be_trial && about.is_newer(half.entered, half.entered_at, cx.policy.skew);
                 if refutes || is_trials || is_newer {
                     if half.is_trial(&about) {
                         out.notes.push(Note::Trial(TrialOutcome::Locked));

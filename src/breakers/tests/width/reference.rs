@@ -297,14 +297,11 @@ impl World {
     }
 
     fn probed(&mut self, ticket: Ticket, found: Found) {
-        let mut is_accounts = false;
-        if let Some(phone) = ticket.scope.phone()
-            && let Some(waba) = self.account_of(phone)
-            && found.account_blocks
-        {
-            is_accounts = true;
+        let waba = ticket.scope.phone().and_then(|phone| self.account_of(phone));
+        let is_accounts = waba.is_some() && found.account_blocks;
+        if let (Some(waba), Some(_)) = (waba, found.clear) {
             let moved = ticket.account.filter(|(known, _)| *known == waba).map_or(0, |(_, moved)| moved);
-            self.one(waba).watched(moved, false);
+            self.one(waba).watched(moved, !found.account_blocks);
         }
         let one = self.one(ticket.scope);
         match (ticket.recovery, found.clear) {
