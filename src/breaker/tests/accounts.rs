@@ -175,8 +175,8 @@ fn events() -> impl Strategy<Value = Vec<Said>> {
 /// What Meta's newest words hold: each class, and the date that is not to be left before.
 fn standing(events: &[Said]) -> [Option<Option<i64>>; 2] {
     let newest = |topic| events.iter().filter(|said| said.topic == topic).max_by_key(|said| said.dated);
-    let locked = [Topic::Ban, Topic::Review, Topic::Membership].into_iter().filter_map(newest);
-    let is_locked = locked.fold(false, |locked, said| locked || matches!(said.says, Locked(_)));
+    let mut locked = [Topic::Ban, Topic::Review, Topic::Membership].into_iter().filter_map(newest);
+    let is_locked = locked.any(|said| matches!(said.says, Locked(_)));
     let reinstated = newest_reinstated(events);
     let extent = newest(Topic::Restrictions).filter(|said| said.dated > reinstated);
     let extent = extent.and_then(|said| match &said.says {

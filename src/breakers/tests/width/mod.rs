@@ -5,22 +5,26 @@
 //! |---|---|
 //! | `steps` | what may happen, and how it is made up |
 //! | `house` | the program under test, with a clock that is moved by hand |
-//! | `run` | each step is done to the program and written down for the reference; then all phones and classes are compared |
+//! | `run`, `says` | each step is done to the program and written down for the reference |
+//! | `compare` | then all phones and classes are compared |
 //! | `reference` | all that was ever said, judged anew from the beginning each time |
 //!
 //! What is compared after each step, for each phone and each class (and for messages of an unknown one): whether the gate lets a
 //! send pass, holds it back, or sends it as the trial; whose breaker holds it, and what the rejection says of the class.
 
+mod compare;
 mod house;
 mod reference;
 mod run;
+mod says;
 mod steps;
 
 use std::cell::RefCell;
 
 use proptest::test_runner::{Config, TestRunner};
 
-use self::run::{Reached, Run};
+use self::compare::Reached;
+use self::run::Run;
 use self::steps::History;
 use crate::telemetry::Telemetry;
 

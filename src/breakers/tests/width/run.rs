@@ -5,56 +5,32 @@ use std::time::Duration;
 
 use proptest::sample::Index;
 
+use super::compare::{Reached, of_class};
 use super::house::House;
 use super::reference::{self, MIN_OPEN, Message, PROBE_LEASE, SKEW, TRIAL_TIMEOUT, Ticket, Word, World};
-use super::steps::{Ahead, Answer, Found, History, News, PHONES, Place, Step, WABAS};
+use super::says::lock;
+use super::steps::{Ahead, Answer, Found, History, PHONES, Place, Step, WABAS};
 use crate::breaker::{NoWebhooks, Policy, Scope};
-use crate::breakers::{Gate, Order, OrderKind, Permit, ProbeTicket, Purpose, Settings, Traits};
+use crate::breakers::{Gate, Order, OrderKind, Permit, ProbeTicket, Purpose, Settings};
 use crate::graph::answer;
 use crate::graph::class::Class;
-use crate::graph::health::{Entity, Health, Unknown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
-use crate::graph::webhook::{
-    Account, AccountNews, ErrorFact, Fact, Restriction, Status, StatusKind, WebhookError,
-};
+use crate::graph::webhook::{Account, ErrorFact, Fact, StatusKind};
 use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
 /// So long after each step comes the next: longer than the skew, and than any back-off here.
 const PACE: u64 = 3;
 
-/// How often the runs came to what this is about.
-#[derive(Debug, Default)]
-pub(super) struct Reached {
-    held_by_account: u64,
-    held_by_phone: u64,
-    one_class: u64,
-    trials_of_two: u64,
-    trials_of_accounts: u64,
-    closed: u64,
-}
-
-impl Reached {
-    pub(super) fn enough(&self, cases: u64) {
-        let Self { held_by_account, held_by_phone, one_class, trials_of_two, trials_of_accounts, closed } =
-            *self;
-        let least = [held_by_account, held_by_phone, one_class, trials_of_two, trials_of_accounts, closed];
-        assert!(
-            least.iter().all(|often| *often > cases / 20),
-            "hardly ever reached, so not tested: {self:?}"
-        );
-    }
-}
-
 pub(super) struct Run {
-    house: House,
-    history: Vec<(i64, Word)>,
+    pub(super) house: House,
+    pub(super) history: Vec<(i64, Word)>,
     spread: bool,
     half_open: bool,
-    phones: Vec<PhoneNumberId>,
-    wabas: Vec<WabaId>,
+    pub(super) phones: Vec<PhoneNumberId>,
+    pub(super) wabas: Vec<WabaId>,
     /// Whose each phone is in truth.
-    owners: Vec<usize>,
+    pub(super) owners: Vec<usize>,
     /// Sends that were let out, and those of them that are not answered yet.
     sent: Vec<PhoneNumberId>,
     flights: Vec<(usize, Permit)>,
@@ -89,9 +65,9 @@ impl Run {
             history: Vec::new(),
             spread,
             half_open: history.half_open,
-            phones: (0..PHONES).map(|n| PhoneNumberId::parse(&format!("{}", 100 + n)).unwrap()).collect(),
+            phones: (0..PHONES).map(|n| PhoneNumberId::parse(format!("{}", 100 + n)).unwrap()).collect(),
             // Not to be confused with the phones, though the ids of the two may be alike.
-            wabas: (0..WABAS).map(|n| WabaId::parse(&format!("{}", 100 + n)).unwrap()).collect(),
+            wabas: (0..WABAS).map(|n| WabaId::parse(format!("{}", 100 + n)).unwrap()).collect(),
             owners: (0..PHONES).map(|n| n * WABAS / PHONES).collect(),
             sent: Vec::new(),
             flights: Vec::new(),
@@ -101,7 +77,7 @@ impl Run {
         }
     }
 
-    fn world(&self) -> World {
+    pub(super) fn world(&self) -> World {
         World::of(&self.history, self.spread, self.half_open, self.house.now().millis())
     }
 
@@ -109,7 +85,7 @@ impl Run {
         self.history.push((self.house.now().millis(), word));
     }
 
-    fn at(&self, ahead: Ahead) -> Timestamp {
+    pub(super) fn at(&self, ahead: Ahead) -> Timestamp {
         Timestamp::from_millis(self.house.now().millis() + ahead * 1000)
     }
 
@@ -230,55 +206,6 @@ impl Run {
         }
     }
 
-    fn news(&self, news: &News) -> AccountNews {
-        match news {
-            News::Disabled => AccountNews::Disabled,
-            News::Reinstated => AccountNews::Reinstated,
-            News::Restricted(list) => {
-                let one = |(class, until): &(Class, Option<Ahead>)| Restriction {
-                    class: *class,
-                    until: until.map(|ahead| self.at(ahead)),
-                };
-                AccountNews::Restricted(list.iter().map(one).collect())
-            }
-            News::Deleted => AccountNews::Deleted,
-            News::Offboarded => AccountNews::Offboarded,
-            News::Reconnected => AccountNews::Reconnected,
-            News::Rejected => AccountNews::ReviewRejected,
-            News::Approved => AccountNews::ReviewApproved,
-            News::Warning => AccountNews::Warning("SCHEDULE_FOR_DISABLE".to_owned()),
-            News::Unreadable => AccountNews::Unreadable,
-        }
-    }
-
-    /// `Other` stands for a failure that is no lock's.
-    fn status(
-        &self,
-        phone: PhoneNumberId,
-        wamid: String,
-        kind: StatusKind,
-        dated: Option<Ahead>,
-        names_waba: bool,
-    ) -> Fact {
-        let n = self.phones.iter().position(|known| *known == phone).unwrap();
-        let (kind, errors) = match kind {
-            StatusKind::Failed => (StatusKind::Failed, vec![lock()]),
-            StatusKind::Other => (StatusKind::Failed, Vec::new()),
-            kind => (kind, Vec::new()),
-        };
-        Fact::Status(Status {
-            waba: names_waba.then(|| self.wabas[self.owners[n]]),
-            phone,
-            country: None,
-            wamid,
-            kind,
-            at: dated.map(|ahead| self.at(ahead)),
-            errors,
-            recipient: None,
-            biz_opaque_callback_data: None,
-        })
-    }
-
     async fn hear(&mut self, fact: Fact) {
         self.house.breakers.hear(std::slice::from_ref(&fact)).await;
         match &fact {
@@ -388,105 +315,6 @@ impl Run {
         };
         self.note(Word::Probed(stamped, found));
     }
-
-    fn health(&self, scope: Scope, found: Found) -> Health {
-        let (phone_blocks, account_blocks) = match found {
-            Found::Unknown => return Health::Unknown(Unknown::NoAnswer),
-            Found::Clear => (false, None),
-            Found::Blocked { phone, account } => (phone, account),
-        };
-        let waba = match scope.phone() {
-            Some(phone) => {
-                let n = self.phones.iter().position(|known| *known == phone).unwrap();
-                self.wabas[self.owners[n]].to_string()
-            }
-            None => scope.id().into_owned(),
-        };
-        let entity = |kind: &str, id: &str, blocks| Entity {
-            kind: kind.to_owned(),
-            id: Some(id.to_owned()),
-            can_send_message: if blocks { "BLOCKED" } else { "AVAILABLE" }.to_owned(),
-            errors: Vec::new(),
-            blocks,
-        };
-        let phone = scope.phone().map(|phone| entity("PHONE_NUMBER", phone.as_str(), phone_blocks));
-        let account = ["WABA", "BUSINESS", "APP"].map(|kind| {
-            let blocks = account_blocks == Some(kind) || (scope.phone().is_none() && phone_blocks);
-            entity(kind, if kind == "WABA" { &waba } else { "9" }, blocks)
-        });
-        let entities = phone.into_iter().chain(account).collect();
-        if phone_blocks || account_blocks.is_some() {
-            Health::Blocked(entities)
-        } else {
-            Health::Clear(entities)
-        }
-    }
-
-    /// What was said, a line each.
-    fn told(&self) -> String {
-        let begun = self.history.first().map_or(0, |(at, _)| *at);
-        self.history
-            .iter()
-            .filter(|(_, word)| !matches!(word, Word::Asked(_)))
-            .map(|(at, word)| format!("{:>6} s  {word:?}\n", (at - begun) / 1000))
-            .collect()
-    }
-
-    /// Each phone and each class, as the next send would meet it. What is let out comes back unused.
-    fn compare(&self, step: &Step, reached: &mut Reached) {
-        let world = self.world();
-        for phone in &self.phones {
-            for class in [None, Some(Class::BusinessInitiated), Some(Class::CustomerInitiated)] {
-                let expected = world.meets(*phone, class);
-                let met = match self.house.breakers.admit(*phone, of_class(class)) {
-                    Gate::Forward(permit) => {
-                        Ok(permit.trials.iter().map(|trial| trial.scope).collect::<Vec<_>>())
-                    }
-                    Gate::Reject(rejection) => Err(String::from_utf8(rejection.body("1")).unwrap()),
-                };
-                let told = match (&expected, &met) {
-                    (Ok(trials), Ok(met)) => trials == met,
-                    (Err(holder), Err(body)) => is_told(&world, *holder, body),
-                    _ => false,
-                };
-                assert!(
-                    told,
-                    "{phone} {class:?} after {step:?}: expected {expected:?}, and it was {met:?}, after\n{}",
-                    self.told()
-                );
-                match expected {
-                    Ok(_) => reached.closed += 1,
-                    Err(Scope::Phone(_)) => reached.held_by_phone += 1,
-                    Err(holder) => {
-                        reached.held_by_account += 1;
-                        reached.one_class += u64::from(world.one_class(holder).is_some());
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether a rejection says whose breaker it is, and which class that holds.
-fn is_told(world: &World, holder: Scope, body: &str) -> bool {
-    let account = match holder {
-        Scope::Waba(waba) => body.contains(&format!("all phones of the account {waba} ")),
-        _ => !body.contains("all phones of the account"),
-    };
-    let class = match world.one_class(holder) {
-        Some(Class::BusinessInitiated) => body.contains("business-initiated messages only"),
-        Some(Class::CustomerInitiated) => body.contains("customer-initiated messages only"),
-        None => !body.contains("messages only"),
-    };
-    account && class
-}
-
-fn of_class(class: Option<Class>) -> Traits {
-    Traits { class, ..Traits::default() }
-}
-
-fn lock() -> WebhookError {
-    WebhookError { code: 131_031, title: "Business Account locked".to_owned(), details: None }
 }
 
 fn stamped(ticket: &ProbeTicket, world: &World) -> Ticket {
