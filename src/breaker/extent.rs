@@ -20,7 +20,7 @@ pub struct Hold {
     pub until: Option<Timestamp>,
     /// A health check must find it clear, too.
     pub by_probe: bool,
-    /// Meta's list of restrictions has it: the next list may lift or date it anew.
+    /// Meta's list of restrictions has or had it: the next list may lift or date it anew.
     pub restricted: bool,
 }
 
@@ -127,10 +127,15 @@ impl Extent {
         self.both().all(|hold| !hold.by_probe)
     }
 
-    /// Adds what further evidence holds. What is held already stays as it is, but that it may need a health check now.
+    /// Adds what further evidence holds. What is held already keeps its date, however much more of the same is heard; where it has
+    /// none, it takes the new one, but for one of a list, if a list has lifted that.
     pub(super) fn widened(&self, by: &Self) -> Self {
         let merge = |known: Option<Hold>, new: Option<Hold>| match (known, new) {
-            (Some(known), Some(new)) => Some(Hold { by_probe: known.by_probe || new.by_probe, ..known }),
+            (Some(known), Some(new)) => Some(Hold {
+                until: known.until.or(new.until.filter(|_| !(known.restricted && new.restricted))),
+                by_probe: known.by_probe || new.by_probe,
+                restricted: known.restricted || new.restricted,
+            }),
             (known, new) => known.or(new),
         };
         Self {
@@ -151,12 +156,21 @@ impl Extent {
         }
     }
 
-    /// Takes over Meta's newest list of restrictions, as far as it is about what is held: that is held until its dates now; what
-    /// the list lacks and an older one had is held only until a health check is clear.
+    /// The part of it that is about classes that the other one holds.
+    pub(super) fn within(&self, other: &Self) -> Self {
+        Self {
+            business_initiated: self.business_initiated.filter(|_| other.business_initiated.is_some()),
+            customer_initiated: self.customer_initiated.filter(|_| other.customer_initiated.is_some()),
+        }
+    }
+
+    /// Takes over Meta's newest list of restrictions, as far as it is about what is held: that is held until its dates now, or
+    /// until a later one that is no list's; what the list lacks and an older one had is held only until a health check is clear.
     pub(super) fn relisted(&self, list: Option<&Self>) -> Self {
         let merge = |known: Option<Hold>, new: Option<Hold>| match (known, new) {
-            (Some(_), Some(new)) => Some(new),
-            (Some(known), None) if known.restricted => Some(Hold::PROBE),
+            (Some(known), Some(new)) if known.restricted => Some(Hold { until: new.until, ..known }),
+            (Some(known), Some(new)) => Some(Hold { until: known.until.max(new.until), ..new }),
+            (Some(known), None) if known.restricted => Some(Hold { until: None, ..known }),
             (known, _) => known,
         };
         Self {
@@ -179,17 +193,15 @@ impl Extent {
         }
     }
 
-    /// As much of it as the other holds too.
-    pub(super) fn within(&self, other: &Self) -> Self {
-        Self {
-            business_initiated: self.business_initiated.filter(|_| other.business_initiated.is_some()),
-            customer_initiated: self.customer_initiated.filter(|_| other.customer_initiated.is_some()),
-        }
-    }
-
     /// Whether Meta's list of restrictions has or had something of it.
     pub(super) fn is_restricted(&self) -> bool {
         self.both().any(|hold| hold.restricted)
+    }
+
+    /// Until when a class is held at least, where that is known.
+    #[cfg(test)]
+    pub(super) fn date(&self, class: Class) -> Option<Timestamp> {
+        self.hold(class)?.until
     }
 
     const fn hold(&self, class: Class) -> Option<&Hold> {

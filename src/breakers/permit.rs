@@ -134,12 +134,17 @@ impl Permit {
         let about = About::Send { generation: self.generation, key: None };
         let mut settling = self.breakers.spread(self.phone, about, Some(at), &reason);
         // What it was the trial of beside its phone's breaker.
-        for Trial { scope, generation, .. } in self.trials.drain(..) {
-            if scope != Scope::from(self.phone) {
-                let (about, reason) = (About::Send { generation, key: None }, reason.clone());
-                let event = Event::Lock { about, reason, extent, only_trial: true };
-                settling = settling.and(self.breakers.apply_if_known(scope, event));
-            }
+        for Trial { scope, generation, lease } in self.trials.drain(..) {
+            let event = match scope {
+                Scope::Phone(_) => continue,
+                Scope::Waba(_) => {
+                    let (about, reason) = (About::Send { generation, key: None }, reason.clone());
+                    Event::Lock { about, reason, extent, only_trial: true }
+                }
+                // It says nothing of a country or of a token.
+                Scope::PhoneCountry(..) | Scope::Token(_) => Event::TrialEnded { lease, abandoned: false },
+            };
+            settling = settling.and(self.breakers.apply_if_known(scope, event));
         }
         let event = Event::Lock { about, reason, extent, only_trial: false };
         settling.and(self.breakers.apply(self.phone.into(), event))

@@ -124,7 +124,9 @@ impl Breakers {
             }
             return None;
         }
-        if self.0.registry.closed(waba.into()).is_none() {
+        // Beneath an order automation goes on.
+        let cell = self.0.registry.get(waba.into());
+        if cell.is_some_and(|cell| cell.read(|breaker| breaker.lock().is_some())) {
             return Some(Settling::default());
         }
         let event = Event::Watched { generation, health: Health::Blocked(blocking) };

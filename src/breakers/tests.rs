@@ -2,6 +2,7 @@
 
 mod interleavings;
 mod messages;
+mod width;
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};

@@ -6,11 +6,17 @@ use super::super::extent::Extent;
 use super::super::state::{Breaker, State};
 use super::super::{Applied, Context, Note};
 use super::Locks;
+use crate::time::Timestamp;
 
 impl Breaker {
     pub(super) fn account_event(&mut self, account: Account, cx: &Context<'_>, out: &mut Applied) {
         let Account { topic, dated, says } = account;
+        // What is dated in the future was said now at the latest. Else it would make late news of all that follows.
+        let dated = dated.map(|dated| dated.min(cx.now.plus(cx.policy.skew)));
         let known = self.account.get(topic);
+        if let AccountSays::Reinstated(reason) = &says {
+            self.lift_list(dated, reason, cx, out);
+        }
         if dated.is_some() && dated < known {
             out.notes.push(Note::Stale);
             return;
@@ -19,9 +25,6 @@ impl Breaker {
         let is_newest = dated > known;
         if let Some(dated) = dated.filter(|_| is_newest) {
             self.account.set(topic, dated);
-            if matches!(says, AccountSays::Reinstated(_)) {
-                self.account.set(Topic::Restrictions, dated);
-            }
             out.changed = true;
         }
         let about = About::Unknown { key: None, dated };
@@ -38,11 +41,7 @@ impl Breaker {
                     self.check_now(is_newest, cx, out);
                 }
             }
-            AccountSays::Reinstated(reason) => {
-                self.relist(None, &reason, cx, out);
-                self.check_now(is_newest, cx, out);
-            }
-            AccountSays::Lifted => self.check_now(is_newest, cx, out),
+            AccountSays::Reinstated(_) | AccountSays::Lifted => self.check_now(is_newest, cx, out),
         }
     }
 
@@ -66,6 +65,17 @@ impl Breaker {
                 self.reopen(Locks { reason, extent, only_trial: false }, cx, out);
             }
             _ => out.notes.push(Note::Stale),
+        }
+    }
+
+    /// A reinstatement lifts the lists from before it, also where it comes when a newer ban is known already.
+    fn lift_list(&mut self, dated: Option<Timestamp>, reason: &Reason, cx: &Context<'_>, out: &mut Applied) {
+        if dated.is_none() || dated > self.account.get(Topic::Restrictions) {
+            if let Some(dated) = dated {
+                self.account.set(Topic::Restrictions, dated);
+                out.changed = true;
+            }
+            self.relist(None, reason, cx, out);
         }
     }
 

@@ -15,7 +15,7 @@ impl Breaker {
         }
         let is_news = self.is_news(&about, cx);
         match &mut self.state {
-            State::Closed(_) | State::Open(_) if locks.only_trial => {}
+            State::Closed(_) if locks.only_trial => {}
             State::Closed(strikes) => {
                 if !is_news {
                     out.notes.push(Note::Stale);
@@ -28,6 +28,9 @@ impl Breaker {
                 let refuted = about.key().is_some_and(|key| open.delivered_message() == Some(key));
                 if refuted {
                     open.delivered = None;
+                }
+                if locks.only_trial {
+                    return;
                 }
                 if is_news {
                     self.widen(&locks.extent, locks.reason, cx, out);
@@ -93,7 +96,7 @@ impl Breaker {
                 }
             }
             State::HalfOpen(half) => {
-                if half.is_trials_message(&about, sent) {
+                if half.is_trials_message(&about, sent, class) {
                     out.notes.push(Note::Trial(TrialOutcome::Confirmed));
                     half.forget_trial(about.key());
                     half.counted.extend(about.key());

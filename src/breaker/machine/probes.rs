@@ -35,7 +35,7 @@ impl Breaker {
                 lock.agree(ContradictionKind::BlockedButDelivered);
                 let not_before = open.entered_at.plus(cx.policy.min_open).max(open.backs_off_until);
                 if !is_over(not_before, longest_wait(cx.policy), cx.now) {
-                    open.next_check = not_before;
+                    open.look_at(not_before, cx);
                     return;
                 }
                 match open.lock.extent.left(true, cx.now) {
@@ -136,16 +136,19 @@ impl Open {
     }
 
     pub(super) fn schedule(&mut self, cx: &Context<'_>) {
-        let extent = &self.lock.extent;
-        self.next_check = match extent.ends_by_dates() {
+        let at = match self.lock.extent.ends_by_dates() {
             // Nothing is asked until then, but no wait is longer than this.
             true => cx.now.plus(longest_wait(cx.policy)),
             false => self.back_off(cx),
         };
-        // What is left at a date is looked at then.
-        self.next_check = extent.dates(cx.now).next().into_iter().fold(self.next_check, Timestamp::min);
+        self.look_at(at, cx);
         if self.delivered.is_some() {
             self.next_check = self.next_check.min(self.backs_off_until);
         }
+    }
+
+    /// Looks next at that time. What is left at a date before is looked at then.
+    pub(super) fn look_at(&mut self, at: Timestamp, cx: &Context<'_>) {
+        self.next_check = self.lock.extent.dates(cx.now).next().into_iter().fold(at, Timestamp::min);
     }
 }

@@ -86,6 +86,8 @@ impl Breaker {
         let from = self.shown(cx.now);
         let State::Open(open) = &mut self.state else { return };
         open.lock.extent = extent;
+        // What was delivered says nothing of what is held now.
+        open.delivered = None;
         open.schedule(cx);
         self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
     }

@@ -5,6 +5,7 @@ use super::super::evidence::About;
 use super::super::policy::NoWebhooks;
 use super::super::state::{Early, HalfOpen, Lease};
 use super::{DATE_STEP, WAITING};
+use crate::graph::class::Class;
 use crate::graph::ids::WamidKey;
 use crate::time::Timestamp;
 
@@ -23,8 +24,9 @@ impl HalfOpen {
     }
 
     /// Whether a status is about a trial of this half-open: one of its messages, or, where the trial's answer named none,
-    /// a message that nobody knows and that Meta sent after the trial began. (Delivered and read may be an old one's.)
-    pub(super) fn is_trials_message(&self, about: &About, sent: bool) -> bool {
+    /// a message that nobody knows and that Meta sent after the trial began. (Delivered and read may be an old one's; and one of
+    /// a class that flows needed no trial.)
+    pub(super) fn is_trials_message(&self, about: &About, sent: bool, class: Option<Class>) -> bool {
         if self.trial_of(about).is_some() {
             return true;
         }
@@ -32,7 +34,8 @@ impl HalfOpen {
         match (nameless, about) {
             (Some(trial), About::Unknown { key, dated: Some(dated) }) if sent => {
                 let counted = key.is_some_and(|key| self.counted.contains(&key));
-                !counted && dated.plus(DATE_STEP) > trial.started
+                let is_held = self.lock.extent.holds(class);
+                !counted && is_held && dated.plus(DATE_STEP) > trial.started
             }
             _ => false,
         }

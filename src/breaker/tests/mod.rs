@@ -1,8 +1,10 @@
 //! The state table as tests, row by row, and a model of it. A [`Scene`] is one breaker with its clock.
 
+mod accounts;
 mod clock;
 mod contradiction;
 mod explaining;
+mod extents;
 mod flapping;
 mod hung;
 mod late_news;
@@ -15,6 +17,7 @@ mod restart;
 mod trials;
 mod trips;
 mod watching;
+mod wide;
 
 use std::time::Duration;
 

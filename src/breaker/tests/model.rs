@@ -88,7 +88,8 @@ impl Real {
             Happens::Tick | Happens::Wait => self.apply(world, Event::Tick),
             Happens::CheckNow { asked } => self.apply(world, Event::CheckNow { asked }),
             Happens::Watched { stale, ref health } => {
-                let generation = Generation(self.breaker.generation().0 + u64::from(stale));
+                // One that no step reaches.
+                let generation = if stale { Generation(u64::MAX) } else { self.breaker.generation() };
                 self.apply(world, Event::Watched { generation, health: health.clone() });
             }
             Happens::Lift => self.apply(world, Event::Lift { text: String::new() }),

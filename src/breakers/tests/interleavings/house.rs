@@ -17,13 +17,20 @@ use crate::telemetry::Telemetry;
 use crate::time::Timestamp;
 
 /// 2026-05-01T10:00:00Z
-const BEGIN: Timestamp = Timestamp::from_seconds(1_777_629_600);
+pub(in crate::breakers::tests) const BEGIN: Timestamp = Timestamp::from_seconds(1_777_629_600);
 
 type Records = HashMap<(Table, String), Vec<u8>>;
 
 /// Keeps what it is given, but only by the process that runs: what the one before it still writes is lost, as it is dead.
 #[derive(Default)]
-struct Disk(Mutex<(u64, Records)>);
+pub(in crate::breakers::tests) struct Disk(Mutex<(u64, Records)>);
+
+impl Disk {
+    /// `kill -9`: from now on only what this opens is written.
+    pub(in crate::breakers::tests) fn next_process(&self) {
+        self.0.lock().unwrap().0 += 1;
+    }
+}
 
 struct Process {
     disk: Arc<Disk>,
@@ -108,7 +115,7 @@ impl House {
 
     /// `kill -9`, and a new process on the same disk.
     pub(super) fn restart(&mut self) {
-        self.disk.0.lock().unwrap().0 += 1;
+        self.disk.next_process();
         self.process += 1;
         (self.tickets, self.alarms) = (Vec::new(), [None; PHONES]);
         let opened = open(&self.disk, &self.settings, &self.telemetry, self.clock);
@@ -185,7 +192,13 @@ impl House {
 
 type Opened = (Breakers, Timers, mpsc::UnboundedReceiver<ProbeTicket>);
 
-fn open(disk: &Arc<Disk>, settings: &Settings, telemetry: &Telemetry, clock: Clock) -> Opened {
+/// The process that runs from now on.
+pub(in crate::breakers::tests) fn open(
+    disk: &Arc<Disk>,
+    settings: &Settings,
+    telemetry: &Telemetry,
+    clock: Clock,
+) -> Opened {
     let number = disk.0.lock().unwrap().0;
     let store = Arc::new(Process { disk: Arc::clone(disk), number });
     Breakers::open(store, settings.clone(), telemetry.clone(), clock).unwrap()

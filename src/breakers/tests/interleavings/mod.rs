@@ -24,7 +24,7 @@
 
 mod ending;
 mod expect;
-mod house;
+pub(super) mod house;
 mod meta;
 mod post;
 mod reached;
