@@ -91,6 +91,14 @@ impl Extent {
         }
     }
 
+    /// Whether a message of this class, if it is held, waits for a date. One of an unknown class does, if any class does.
+    pub(super) fn waits(&self, class: Option<Class>, now: Timestamp) -> bool {
+        match class {
+            Some(class) => self.hold(class).is_some_and(|hold| !hold.is_over(now)),
+            None => self.both().any(|hold| !hold.is_over(now)),
+        }
+    }
+
     /// The one class that is held, if not all are.
     pub const fn class(&self) -> Option<Class> {
         match (&self.business_initiated, &self.customer_initiated) {
@@ -144,16 +152,18 @@ impl Extent {
         }
     }
 
-    /// Adds what has met a trial: its dates were over, so only new ones count.
-    pub(super) fn reopened(&self, by: &Self) -> Self {
-        let merge = |known: Option<Hold>, new: Option<Hold>| match (known, new) {
-            (Some(known), Some(new)) => Some(Hold { by_probe: known.by_probe || new.by_probe, ..new }),
-            (known, new) => known.or(new),
+    /// Adds what has met a trial. The dates of what was on trial were over, so only new ones count; what waits goes on to wait.
+    pub(super) fn reopened(&self, by: &Self, now: Timestamp) -> Self {
+        let anew = |known: Option<Hold>| {
+            known.map(
+                |hold| if hold.is_over(now) { Hold { until: None, restricted: false, ..hold } } else { hold },
+            )
         };
-        Self {
-            business_initiated: merge(self.business_initiated, by.business_initiated),
-            customer_initiated: merge(self.customer_initiated, by.customer_initiated),
-        }
+        let known = Self {
+            business_initiated: anew(self.business_initiated),
+            customer_initiated: anew(self.customer_initiated),
+        };
+        known.widened(by)
     }
 
     /// The part of it that is about classes that the other one holds.
@@ -176,6 +186,15 @@ impl Extent {
         Self {
             business_initiated: merge(self.business_initiated, list.and_then(|list| list.business_initiated)),
             customer_initiated: merge(self.customer_initiated, list.and_then(|list| list.customer_initiated)),
+        }
+    }
+
+    /// This, but that what the other one no longer waits for is on trial already, and stays so: only a lock ends a trial.
+    pub(super) fn but_on_trial(&self, known: &Self, now: Timestamp) -> Self {
+        let merge = |known: Option<Hold>, new: Option<Hold>| known.filter(|known| known.is_over(now)).or(new);
+        Self {
+            business_initiated: merge(known.business_initiated, self.business_initiated),
+            customer_initiated: merge(known.customer_initiated, self.customer_initiated),
         }
     }
 

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! An open or half-open breaker has an *extent*: it may hold one class of messages only, and then the other flows. Evidence widens
-//! it, Meta's dates and lists of restrictions narrow it, and each such change is a step of its own.
+//! it, and Meta's lists of restrictions date it anew. Where one class may go on and the other has to wait for its date, the first is
+//! on trial alone; once that is confirmed the breaker is open for the other. Each change of the extent is a step of its own.
 //!
 //! Over these lies the operator's override: `forced_open` rejects and `bypassed` admits whatever is beneath, and beneath it
 //! the machine goes on.

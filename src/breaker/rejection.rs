@@ -46,7 +46,7 @@ impl Rejection {
                     words = format!("{words}; {}", lock.extent);
                 }
                 let after_trial = breaker.trial().map(|(_, until)| until.min(now.plus(TRIAL_NEWS)));
-                let next = breaker.next_check().or(after_trial);
+                let next = breaker.next_check().or(after_trial).or_else(|| lock.extent.dates(now).next());
                 (Some(reason.code), reason.source.name(), lock.since, words, next)
             }
             // Closed in the meantime: nothing holds it any more.

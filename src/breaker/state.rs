@@ -373,6 +373,8 @@ impl Breaker {
             _ if flows => Admission::Forward,
             State::Closed(_) => Admission::Forward,
             State::Open(_) => Admission::Reject,
+            // Another class is on trial.
+            State::HalfOpen(half) if half.lock.extent.waits(class, now) => Admission::Reject,
             State::HalfOpen(half) if half.trial.is_none() => Admission::Trial,
             State::HalfOpen(_) => Admission::Reject,
         };

@@ -87,10 +87,13 @@ impl Breaker {
         cx: &Context<'_>,
         out: &mut Applied,
     ) -> bool {
-        let State::Open(open) = &self.state else { return false };
-        let was_restricted = open.lock.extent.is_restricted();
-        let extent = open.lock.extent.relisted(list);
-        let changes = extent != open.lock.extent;
+        let Some(lock) = self.lock() else { return false };
+        let was_restricted = lock.extent.is_restricted();
+        let mut extent = lock.extent.relisted(list);
+        if self.is_half_open() {
+            extent = extent.but_on_trial(&lock.extent, cx.now);
+        }
+        let changes = extent != lock.extent;
         if changes {
             self.extend(extent, reason.source, &reason.to_string(), cx, out);
         }

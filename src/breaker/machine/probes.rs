@@ -43,9 +43,9 @@ impl Breaker {
                         let text = "health is clear: no entity blocks messaging";
                         self.recover(Source::Probe, text, None, cx, out);
                     }
-                    Left::Less(extent) => {
+                    Left::Less(rest) => {
                         let text = "health is clear, and the date of a class is over";
-                        self.narrow(extent, Source::Probe, text, cx, out);
+                        self.leave(rest, Source::Probe, text, cx, out);
                     }
                     Left::Same => {
                         open.schedule(cx);

@@ -55,7 +55,7 @@ impl Breaker {
         let extent = if only_trial { extent.within(&lock.extent) } else { extent };
         lock.failed_against_health(&reason, cx);
         lock.attempt = lock.attempt.saturating_add(1);
-        lock.extent = lock.extent.reopened(&extent);
+        lock.extent = lock.extent.reopened(&extent, cx.now);
         let (from, source, text) = (self.shown(cx.now), reason.source, reason.to_string());
         self.open(lock, cx);
         self.step(TransitionKind::Reopen, from, source, text, cx, out);
@@ -84,28 +84,38 @@ impl Breaker {
         out: &mut Applied,
     ) {
         let from = self.shown(cx.now);
-        let State::Open(open) = &mut self.state else { return };
-        open.lock.extent = extent;
-        // What was delivered says nothing of what is held now.
-        open.delivered = None;
-        open.schedule(cx);
+        match &mut self.state {
+            State::Closed(_) => return,
+            State::Open(open) => {
+                open.lock.extent = extent;
+                // What was delivered says nothing of what is held now.
+                open.delivered = None;
+                open.schedule(cx);
+            }
+            State::HalfOpen(half) => half.lock.extent = extent,
+        }
         self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {extent}"), cx, out);
     }
 
-    /// Leaves a class. There is no trial of one class while another is held: should the evidence come again, the next time is later.
-    pub(super) fn narrow(
+    /// Some classes may go on, and `rest` has to wait for its dates: to half-open, where the rest stays held. There is no trial where the
+    /// policy wants none, or where health has to be asked about the rest meanwhile: then it is left at once, and should the
+    /// evidence come again, the next time is later.
+    pub(super) fn leave(
         &mut self,
-        extent: Extent,
+        rest: Extent,
         source: Source,
         text: &str,
         cx: &Context<'_>,
         out: &mut Applied,
     ) {
+        if cx.policy.half_open && rest.waits(None, cx.now) {
+            return self.recover(source, text, None, cx, out);
+        }
         if let State::Open(open) = &mut self.state {
             open.lock.attempt = open.lock.attempt.saturating_add(1);
             open.backs_off_until = open.back_off(cx);
         }
-        self.extend(extent, source, text, cx, out);
+        self.extend(rest, source, text, cx, out);
     }
 
     /// Leaves what its dates alone hold and no longer do. Says whether there is nothing to be asked of health.
@@ -115,7 +125,7 @@ impl Breaker {
         match open.lock.extent.left(false, cx.now) {
             Left::Nothing | Left::Less(_) if !may_leave => open.next_check = open.backs_off_until,
             Left::Nothing => self.recover(Source::Timer, "its time is over", None, cx, out),
-            Left::Less(extent) => self.narrow(extent, Source::Timer, "the time of a class is over", cx, out),
+            Left::Less(rest) => self.leave(rest, Source::Timer, "the time of a class is over", cx, out),
             Left::Same if open.lock.extent.ends_by_dates() => open.schedule(cx),
             Left::Same => return false,
         }
@@ -172,7 +182,16 @@ impl Breaker {
         let State::HalfOpen(half) = &mut self.state else { return };
         half.confirmed += 1;
         out.changed = true;
-        if half.confirmed >= cx.policy.trials_to_close {
+        if half.confirmed < cx.policy.trials_to_close {
+            return;
+        }
+        if let Left::Less(rest) = half.lock.extent.left(true, cx.now) {
+            let mut lock = half.lock.clone();
+            (lock.extent, lock.attempt) = (rest, lock.attempt.saturating_add(1));
+            let from = self.shown(cx.now);
+            self.open(lock, cx);
+            self.step(TransitionKind::Extent, from, source, format!("{text}: it holds {rest}"), cx, out);
+        } else {
             let (attempt, from) = (half.lock.attempt.saturating_add(1), self.shown(cx.now));
             self.close(attempt, cx);
             self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);

@@ -110,15 +110,28 @@ fn a_list_without_a_date_of_its_own_dates_what_is_held() {
 fn a_date_is_kept_whatever_health_says_and_ends_in_a_probe() {
     let mut scene = scene();
     scene.restricted(0, &[until(Business, HOUR), until(Customer, 2 * HOUR)]);
-    for (now, admitted) in [(HOUR - 1, [false, false]), (HOUR, [true, false]), (2 * HOUR - 1, [true, false])]
-    {
+    let admits = |scene: &Scene| {
+        [Some(Business), Some(Customer), None].map(|class| scene.breaker.admit(class, scene.now()))
+    };
+    let looks = |scene: &mut Scene, now| {
         scene.millis = now;
         scene.apply(Event::CheckNow { asked: true });
-        scene.probed(scene.probe.unwrap(), clear());
-        let admits = |class| scene.breaker.admit(Some(class), scene.now()) == Admission::Forward;
-        assert_eq!([Business, Customer].map(admits), admitted, "{now}");
-        assert_eq!(scene.admit(), Admission::Reject, "of an unknown class");
-    }
+        scene.probed(scene.probe.unwrap(), clear())
+    };
+    assert_eq!(kinds(&looks(&mut scene, HOUR - 1)), []);
+    assert_eq!(admits(&scene), [Admission::Reject; 3]);
+    assert_eq!(kinds(&looks(&mut scene, HOUR)), [TransitionKind::HalfOpen]);
+    // Recovery is shown, of one class as of all; the other waits for its own date.
+    assert_eq!(admits(&scene), [Admission::Trial, Admission::Reject, Admission::Reject]);
+    let policy = scene.policy.clone();
+    let lease = scene.breaker.begin_trial(scene.now(), &policy).unwrap();
+    let about = scene.sends("a template");
+    scene.accepted(lease, scene.generation(), &["a template"]);
+    assert_eq!(kinds(&scene.proof(about)), [TransitionKind::Extent]);
+    assert_eq!(scene.shown(), Shown::Open);
+    assert_eq!(admits(&scene), [Admission::Forward, Admission::Reject, Admission::Reject]);
+    looks(&mut scene, 2 * HOUR - 1);
+    assert_eq!(scene.shown(), Shown::Open);
     scene.millis = 2 * HOUR;
     assert_eq!(scene.due(), Some(scene.now()), "it is looked at when its date is over");
     let probe = scene.apply(Event::Tick).probe.unwrap();

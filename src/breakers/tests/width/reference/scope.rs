@@ -110,6 +110,16 @@ impl One {
         }
     }
 
+    /// Whether a message of this class waits for a date.
+    fn waits(&self, class: Option<Class>) -> bool {
+        let waits =
+            |held: &Option<Held>| held.and_then(|held| held.until).is_some_and(|until| self.now < until);
+        match class {
+            Some(class) => waits(&self.holds[place(class)]),
+            None => self.holds.iter().any(waits),
+        }
+    }
+
     pub(super) fn one_class(&self) -> Option<Class> {
         match self.holds {
             [Some(_), None] => Some(Class::BusinessInitiated),
@@ -122,6 +132,8 @@ impl One {
         let meets = match self.phase {
             Phase::Closed => Meets::Nothing,
             _ if !self.holds(class) => Meets::Nothing,
+            // Another class is on trial.
+            Phase::HalfOpen if self.waits(class) => Meets::Held,
             Phase::HalfOpen if self.permit.is_none() => Meets::Trial,
             Phase::Open | Phase::HalfOpen => Meets::Held,
         };
@@ -182,8 +194,9 @@ impl One {
     fn reopens(&mut self, more: [Option<Held>; 2]) {
         self.moves(Phase::Open);
         for (held, more) in self.holds.iter_mut().zip(more) {
-            // The dates of before are over.
-            *held = more.or(*held);
+            // The dates of what was on trial are over.
+            let waits = held.and_then(|held| held.until).is_some_and(|until| self.now < until);
+            *held = if waits { *held } else { more.or(*held) };
         }
     }
 
@@ -238,7 +251,13 @@ impl One {
             return;
         }
         match self.phase {
-            Phase::HalfOpen if self.is_of_now(trial) => self.moves(Phase::Closed),
+            Phase::HalfOpen if self.is_of_now(trial) => {
+                let stays = |held: &Held| held.until.is_some_and(|until| self.now < until);
+                let rest = self.holds.map(|held| held.filter(stays));
+                let phase = if rest == [None, None] { Phase::Closed } else { Phase::Open };
+                self.moves(phase);
+                self.holds = rest;
+            }
             Phase::Open => {
                 let of_held = self.one_class().is_none_or(|held| class == Some(held));
                 let dates_over =
@@ -269,7 +288,7 @@ impl One {
         }
         let stays = |held: &Held| held.until.is_some_and(|until| self.now < until);
         let left = self.holds.map(|held| held.filter(stays));
-        if left == [None, None] {
+        if left == [None, None] || (self.half_open && left != self.holds) {
             self.recovers();
         } else {
             self.holds = left;
@@ -360,12 +379,12 @@ impl One {
 
     /// What is held until a list's date is held until the newest list's.
     fn relists(&mut self, list: [Option<Held>; 2]) {
-        if self.phase != Phase::Open {
-            return;
-        }
+        let (now, on_trial) = (self.now, self.phase == Phase::HalfOpen);
         for (held, listed) in self.holds.iter_mut().zip(list) {
             if let Some(held) = held
                 && (held.listed || listed.is_some())
+                // What is on trial stays so: only a lock ends that.
+                && !(on_trial && held.until.is_none_or(|until| until <= now))
             {
                 *held = Held { until: listed.and_then(|listed| listed.until), listed: true };
             }
