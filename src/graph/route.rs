@@ -166,7 +166,8 @@ fn is_version(segment: &[u8]) -> bool {
 
 /// Whether the path means what it says, so that there is nothing to normalise.
 fn is_plain(path: &[u8]) -> bool {
-    let mut after_slash = false;
+    // What begins without a slash, as in a batch, may begin with a dot segment all the same.
+    let mut after_slash = path.first() == Some(&b'.');
     for &byte in path {
         if byte == b'%' || (after_slash && matches!(byte, b'/' | b'.')) {
             return false;
@@ -417,6 +418,10 @@ mod tests {
             let odd = format!("/.{path}");
             assert!(is_plain(path.as_bytes()) && !is_plain(odd.as_bytes()));
             assert_eq!(route(&Method::POST, path), route(&Method::POST, &odd), "{path}");
+            // As a batch may write it.
+            for relative in [&odd[1..], &format!(".{odd}"), &path[1..]] {
+                assert_eq!(route(&Method::POST, path), route(&Method::POST, relative), "{relative}");
+            }
         }
     }
 

@@ -4,14 +4,13 @@
 //! quota. So this is a sliding window, exact: no sixty minutes ever hold more probes than the budget. A token bucket would
 //! let nearly twice as many through after a quiet hour.
 //!
-//! Watching may use half of it, so that it never takes the last probe from a breaker that waits for its recovery.
+//! Watching, and asking whether a refused token is good again, may use half of it: apps can make up tokens, and neither may ever take
+//! the last probe from a locked number that waits for its recovery.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
-
-use crate::breakers::Purpose;
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -25,25 +24,24 @@ pub const fn watching_share(per_hour: u32) -> u32 {
 #[derive(Debug, Default)]
 pub(super) struct Budget {
     spent: VecDeque<Instant>,
-    /// Of it, what watching spent.
+    /// Of it, what those spent that can wait.
     watching: VecDeque<Instant>,
 }
 
 impl Budget {
-    /// Spends one probe, if fewer than `per_hour` were spent in the hour before `now`, and if it is to watch, fewer than its
-    /// share on watching. The limit is an argument, because it may change between two calls.
-    pub(super) fn try_take(&mut self, purpose: Purpose, per_hour: u32, now: Instant) -> bool {
+    /// Spends one probe, if fewer than `per_hour` were spent in the hour before `now`, and if it can wait, fewer than its share on
+    /// such. The limit is an argument, because it may change between two calls.
+    pub(super) fn try_take(&mut self, can_wait: bool, per_hour: u32, now: Instant) -> bool {
         for spent in [&mut self.spent, &mut self.watching] {
             while spent.front().is_some_and(|then| now.saturating_duration_since(*then) >= HOUR) {
                 spent.pop_front();
             }
         }
-        let is_watch = matches!(purpose, Purpose::Watch(_));
         let affordable = is_below(&self.spent, per_hour)
-            && (!is_watch || is_below(&self.watching, watching_share(per_hour)));
+            && (!can_wait || is_below(&self.watching, watching_share(per_hour)));
         if affordable {
             self.spent.push_back(now);
-            self.watching.extend(is_watch.then_some(now));
+            self.watching.extend(can_wait.then_some(now));
         }
         affordable
     }
@@ -56,12 +54,11 @@ fn is_below(spent: &VecDeque<Instant>, limit: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::breaker::{Generation, Lease};
 
     const MINUTE: Duration = Duration::from_mins(1);
-    const RECOVERY: Purpose = Purpose::Recovery(Lease(1));
-    const ORDER: Purpose = Purpose::Order(Generation(1));
-    const WATCH: Purpose = Purpose::Watch(Generation(1));
+    const RECOVERY: bool = false;
+    const ORDER: bool = false;
+    const WATCH: bool = true;
 
     #[test]
     fn no_hour_holds_more_than_the_budget() {

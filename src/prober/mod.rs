@@ -107,7 +107,7 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             // What costs Meta nothing costs no budget.
             let question = match self.inner.question(&ticket) {
                 None => Err(Unknown::NoToken),
-                Some(_) if !budget.try_take(ticket.purpose, settings.budget_per_hour, Instant::now()) => {
+                Some(_) if !budget.try_take(can_wait(&ticket), settings.budget_per_hour, Instant::now()) => {
                     Err(Unknown::OverBudget)
                 }
                 Some(question) => Ok(question),
@@ -132,6 +132,11 @@ impl<A: Ask, O: Outcomes> Prober<A, O> {
             () = async { while probes.join_next().await.is_some() {} } => {}
         }
     }
+}
+
+/// Whether no locked number or account waits for it.
+const fn can_wait(ticket: &ProbeTicket) -> bool {
+    matches!(ticket.purpose, Purpose::Watch(_)) || matches!(ticket.scope, Scope::Token(_))
 }
 
 impl<A: Ask, O: Outcomes> Inner<A, O> {

@@ -404,10 +404,25 @@ async fn what_is_too_long_passes_unread_and_is_counted() {
     assert_got(&scene, &long);
     assert_eq!(scene.arrived(PHONE), 2);
     assert_eq!(scene.metric("sendfuse_unread_batches_total"), 1.0);
-    let mut compressed = call(&carried(&[&send_of(OTHER, "")])[0]);
+    let mut compressed = request("POST", "/", FORM, &b"\x1f\x8b\x08 compressed"[..]);
     compressed.headers_mut().insert(header::CONTENT_ENCODING, header::HeaderValue::from_static("gzip"));
     scene.call(compressed).await;
     assert_eq!(scene.metric("sendfuse_unread_batches_total"), 2.0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_can_be_read_is_looked_into_whatever_its_coding_is_said_to_be() {
+    let scene = Scene::new();
+    scene.trip(PHONE).await;
+    for coding in ["Identity", "", "gzip", "br, gzip"] {
+        for whole in &carried(&[&send_of(PHONE, "")]) {
+            let mut request = call(whole);
+            let value = header::HeaderValue::from_static(coding);
+            request.headers_mut().insert(header::CONTENT_ENCODING, value);
+            assert_eq!(codes(&scene.call(request).await), [403], "{coding}");
+        }
+    }
+    assert_eq!(scene.arrived(PHONE), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -51,8 +51,9 @@ pub(in crate::stack) async fn batch<S: Forward>(
     ahead: Ahead,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let told = Told::of(&head);
-    let encoded = head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if encoded || ahead.at_least() > MOST as u64 {
+    // Whether Graph undoes a coding is not known. What is readable as it stands is looked into, whatever the header says.
+    let encoded = head.headers.get(header::CONTENT_ENCODING).is_some_and(is_coding);
+    if ahead.at_least() > MOST as u64 {
         parts.telemetry.emit(UnreadBatchEvent);
         return pass(&parts, upstream, credentials, head, ahead.replay()).await;
     }
@@ -60,7 +61,13 @@ pub(in crate::stack) async fn batch<S: Forward>(
         let (body, copied) = ahead.replay().copied(MOST);
         let answer = upstream.call(Request::from_parts(head, body)).await;
         let awaited = match copied.now() {
-            Some(Passed::Whole(body)) => told.batch(&body).map(|batch| told.forwarded(&batch, &quiet)),
+            Some(Passed::Whole(body)) => {
+                let batch = told.batch(&body);
+                if encoded && batch.is_none() {
+                    parts.telemetry.emit(UnreadBatchEvent);
+                }
+                batch.map(|batch| told.forwarded(&batch, &quiet))
+            }
             Some(Passed::Long) => {
                 parts.telemetry.emit(UnreadBatchEvent);
                 None
@@ -74,10 +81,11 @@ pub(in crate::stack) async fn batch<S: Forward>(
         };
     }
     let ahead = ahead.read(MOST).await?;
-    if ahead.whole().is_none() {
+    let batch = ahead.whole().and_then(|body| told.batch(body));
+    if ahead.whole().is_none() || (encoded && batch.is_none()) {
         parts.telemetry.emit(UnreadBatchEvent);
     }
-    let Some(batch) = ahead.whole().and_then(|body| told.batch(body)) else {
+    let Some(batch) = batch else {
         return pass(&parts, upstream, credentials, head, ahead.replay()).await;
     };
     let Decided { awaited, entries, held } = decide(&parts, &told, &batch);
@@ -96,6 +104,11 @@ pub(in crate::stack) async fn batch<S: Forward>(
     let request = without_held(head, ahead, changed)?;
     let answer = upstream.call(request).await?;
     watch(&parts, answer, awaited, Some(entries)).await
+}
+
+fn is_coding(value: &HeaderValue) -> bool {
+    let coding = value.as_bytes().trim_ascii();
+    !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity")
 }
 
 /// Forwards what is no batch, or cannot be looked into.

@@ -196,7 +196,8 @@ impl One {
         for (held, more) in self.holds.iter_mut().zip(more) {
             // The dates of what was on trial are over.
             let waits = held.and_then(|held| held.until).is_some_and(|until| self.now < until);
-            *held = if waits { *held } else { more.or(*held) };
+            let over = held.map(|_| Held { until: None, listed: false });
+            *held = if waits { *held } else { more.or(over) };
         }
     }
 
