@@ -136,6 +136,11 @@ impl Breaker {
     pub(super) fn recover_if_delivered(&mut self, cx: &Context<'_>, out: &mut Applied) -> bool {
         let State::Open(open) = &mut self.state else { return false };
         let Some(delivered) = open.delivered else { return false };
+        if open.lock.extent.left(true, cx.now) != Left::Nothing {
+            // Its date was over, but the clock has gone back since.
+            open.delivered = None;
+            return false;
+        }
         if !is_over(open.backs_off_until, longest_wait(cx.policy), cx.now) {
             return false;
         }
