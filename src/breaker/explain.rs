@@ -30,7 +30,7 @@ pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timesta
                 }
                 None => "",
             };
-            let date = match lock.extent.dates(now).last() {
+            let date = match lock.extent.dates(now).max() {
                 Some(date) if lock.extent.ends_by_dates() => {
                     return format!("Its time is over at {date}{then}.");
                 }

@@ -55,6 +55,9 @@ pub(super) enum Left {
 }
 
 impl Extent {
+    /// What no breaker that is open or half-open has.
+    const NOTHING: Self = Self { business_initiated: None, customer_initiated: None };
+
     /// All messages.
     pub const fn all(hold: Hold) -> Self {
         Self { business_initiated: Some(hold), customer_initiated: Some(hold) }
@@ -63,14 +66,14 @@ impl Extent {
     /// One class of messages.
     pub const fn of(class: Class, hold: Hold) -> Self {
         match class {
-            Class::BusinessInitiated => Self { business_initiated: Some(hold), customer_initiated: None },
-            Class::CustomerInitiated => Self { business_initiated: None, customer_initiated: Some(hold) },
+            Class::BusinessInitiated => Self { business_initiated: Some(hold), ..Self::NOTHING },
+            Class::CustomerInitiated => Self { customer_initiated: Some(hold), ..Self::NOTHING },
         }
     }
 
     /// What Meta's list of restrictions holds; none if it holds nothing.
     pub fn restricted(restrictions: &[Restriction]) -> Option<Self> {
-        let mut extent = Self { business_initiated: None, customer_initiated: None };
+        let mut extent = Self::NOTHING;
         for restriction in restrictions {
             let new = Hold { until: restriction.until, by_probe: true, restricted: true };
             let hold = extent.hold_mut(restriction.class);
@@ -117,12 +120,9 @@ impl Extent {
         }
     }
 
-    /// The dates before which some class is not left, the earliest first.
+    /// The dates before which some class is not left.
     pub fn dates(&self, now: Timestamp) -> impl Iterator<Item = Timestamp> {
-        let mut dates: Vec<_> =
-            self.both().filter_map(|hold| hold.until.filter(|until| *until > now)).collect();
-        dates.sort_unstable();
-        dates.into_iter()
+        self.both().filter_map(move |hold| hold.until.filter(|until| *until > now))
     }
 
     /// When the last class is left, if its dates say so.
@@ -146,32 +146,22 @@ impl Extent {
             }),
             (known, new) => known.or(new),
         };
-        Self {
-            business_initiated: merge(self.business_initiated, by.business_initiated),
-            customer_initiated: merge(self.customer_initiated, by.customer_initiated),
-        }
+        self.zip(by, merge)
     }
 
     /// Adds what has met a trial. The dates of what was on trial were over, so only new ones count; what waits goes on to wait.
     pub(super) fn reopened(&self, by: &Self, now: Timestamp) -> Self {
-        let anew = |known: Option<Hold>| {
-            known.map(
-                |hold| if hold.is_over(now) { Hold { until: None, restricted: false, ..hold } } else { hold },
-            )
+        let anew = |hold: Hold| match hold.is_over(now) {
+            true => Hold { until: None, restricted: false, ..hold },
+            false => hold,
         };
-        let known = Self {
-            business_initiated: anew(self.business_initiated),
-            customer_initiated: anew(self.customer_initiated),
-        };
+        let known = self.map(|hold| hold.map(anew));
         known.widened(by)
     }
 
     /// The part of it that is about classes that the other one holds.
     pub(super) fn within(&self, other: &Self) -> Self {
-        Self {
-            business_initiated: self.business_initiated.filter(|_| other.business_initiated.is_some()),
-            customer_initiated: self.customer_initiated.filter(|_| other.customer_initiated.is_some()),
-        }
+        self.zip(other, |held, others| held.filter(|_| others.is_some()))
     }
 
     /// Takes over Meta's newest list of restrictions, as far as it is about what is held: that is held until its dates now, or
@@ -183,28 +173,19 @@ impl Extent {
             (Some(known), None) if known.restricted => Some(Hold { until: None, ..known }),
             (known, _) => known,
         };
-        Self {
-            business_initiated: merge(self.business_initiated, list.and_then(|list| list.business_initiated)),
-            customer_initiated: merge(self.customer_initiated, list.and_then(|list| list.customer_initiated)),
-        }
+        self.zip(list.unwrap_or(&Self::NOTHING), merge)
     }
 
     /// This, but that what the other one no longer waits for is on trial already, and stays so: only a lock ends a trial.
     pub(super) fn but_on_trial(&self, known: &Self, now: Timestamp) -> Self {
         let merge = |known: Option<Hold>, new: Option<Hold>| known.filter(|known| known.is_over(now)).or(new);
-        Self {
-            business_initiated: merge(known.business_initiated, self.business_initiated),
-            customer_initiated: merge(known.customer_initiated, self.customer_initiated),
-        }
+        known.zip(self, merge)
     }
 
     /// What it still holds at `now`, if a health check has just been clear, or if none is asked.
     pub(super) fn left(&self, clear: bool, now: Timestamp) -> Left {
         let stays = |hold: &Hold| !hold.is_over(now) || (hold.by_probe && !clear);
-        let left = Self {
-            business_initiated: self.business_initiated.filter(stays),
-            customer_initiated: self.customer_initiated.filter(stays),
-        };
+        let left = self.map(|hold| hold.filter(stays));
         match left {
             left if left.is_empty() => Left::Nothing,
             left if left == *self => Left::Same,
@@ -234,6 +215,19 @@ impl Extent {
         match class {
             Class::BusinessInitiated => &mut self.business_initiated,
             Class::CustomerInitiated => &mut self.customer_initiated,
+        }
+    }
+
+    /// The same done to both classes.
+    fn map(&self, change: impl Fn(Option<Hold>) -> Option<Hold>) -> Self {
+        self.zip(self, |hold, _| change(hold))
+    }
+
+    /// Each class of both put together.
+    fn zip(&self, other: &Self, merge: impl Fn(Option<Hold>, Option<Hold>) -> Option<Hold>) -> Self {
+        Self {
+            business_initiated: merge(self.business_initiated, other.business_initiated),
+            customer_initiated: merge(self.customer_initiated, other.customer_initiated),
         }
     }
 

@@ -46,7 +46,7 @@ impl Rejection {
                     words = format!("{words}; {}", lock.extent);
                 }
                 let after_trial = breaker.trial().map(|(_, until)| until.min(now.plus(TRIAL_NEWS)));
-                let next = breaker.next_check().or(after_trial).or_else(|| lock.extent.dates(now).next());
+                let next = breaker.next_check().or(after_trial).or_else(|| lock.extent.dates(now).min());
                 (Some(reason.code), reason.source.name(), lock.since, words, next)
             }
             // Closed in the meantime: nothing holds it any more.
@@ -132,6 +132,6 @@ fn diagnosed(lock: &Lock) -> String {
 
 /// Dates before which no check, however clear, ends it.
 fn dated(breaker: &Breaker, now: Timestamp) -> String {
-    let date = breaker.lock().and_then(|lock| lock.extent.dates(now).last());
+    let date = breaker.lock().and_then(|lock| lock.extent.dates(now).max());
     date.map(|date| format!(" It is restricted until {date}.")).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::Topic;
-use super::evidence::Reason;
+use super::evidence::{About, Reason};
 use super::extent::Extent;
 use super::machine::Locks;
 use super::policy::Policy;
@@ -465,6 +465,12 @@ impl Breaker {
     /// The incident that it is held for, by the lock or by an operator.
     pub const fn incident(&self) -> Option<IncidentStart> {
         self.incident
+    }
+
+    /// Whether this is about something that began after the last close.
+    pub fn is_news(&self, about: &About, policy: &Policy) -> bool {
+        let fence = self.fence.as_ref();
+        fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, policy.skew))
     }
 
     /// Where the last close or reset stands.

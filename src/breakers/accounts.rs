@@ -3,7 +3,7 @@
 use super::journal::Word;
 use super::probing::Purpose;
 use super::{Breakers, Settling};
-use crate::breaker::{Account as AccountEvent, AccountSays, Event, Extent, Reason, Scope, Source, Topic};
+use crate::breaker::{Account as AccountEvent, AccountSays, Event, Extent, Scope, Topic};
 use crate::graph::error::ACCOUNT_LOCKED;
 use crate::graph::webhook::{Account, AccountNews};
 use crate::telemetry::events::AccountNewsEvent;
@@ -14,13 +14,7 @@ impl Breakers {
         let scope = Scope::from(account.waba);
         let (label, text) = told(&account.news);
         self.0.telemetry.emit(AccountNewsEvent { waba: account.waba, label, text: &text });
-        let reason = || Reason {
-            code: ACCOUNT_LOCKED,
-            source: Source::Webhook,
-            text: text.clone(),
-            at: self.now(),
-            fbtrace_id: None,
-        };
+        let reason = || self.webhook_reason(ACCOUNT_LOCKED, text.clone());
         let (topic, says) = match &account.news {
             AccountNews::Disabled => (Topic::Ban, AccountSays::Locked(reason())),
             AccountNews::Reinstated => (Topic::Ban, AccountSays::Reinstated(reason())),
@@ -45,7 +39,7 @@ impl Breakers {
 
     fn check_after_warning(&self, scope: Scope) {
         match self.0.registry.closed(scope) {
-            Some(generation) => self.ask(scope, Purpose::Warning(generation)),
+            Some(generation) => self.ask(scope, Purpose::Order(generation)),
             None => drop(self.apply_if_known(scope, Event::CheckNow { asked: false })),
         }
     }

@@ -57,14 +57,13 @@ impl Breakers {
             })
         });
         let Some((scope, cell)) = holder else { return Gate::Forward(permit) };
+        permit.give_back();
         if settings.observe {
-            permit.give_back();
             cell.counts.would_reject();
             inner.would_rejects.passed(phone, now);
             permit.counted = Some(SendEvent::WouldReject);
             return Gate::Forward(permit);
         }
-        permit.give_back();
         permit.counted = None;
         cell.counts.rejected();
         let rejection = cell.read(|breaker| Rejection::of(breaker, scope, now));

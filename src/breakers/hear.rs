@@ -101,10 +101,10 @@ impl Breakers {
             Some(send) => About::Send { generation: send.generation, key },
             None => About::Unknown { key, dated: status.at },
         };
-        let wamid = Wamid::parse(&status.wamid);
         let of_others = self.tell_others(status, key, send.as_ref(), ruled);
         let settling = match lock {
             Some(error) => {
+                let wamid = Wamid::parse(&status.wamid);
                 let settling = self.locked_by_webhook(status.phone, about, wamid, status.at, error);
                 if let Some(key) = key {
                     *leaks = self.note_leak(status, key, error.code).or(leaks.take());
@@ -117,10 +117,9 @@ impl Breakers {
                     Some((rule, error)) => self.ruled(&rule, error, about),
                     None => said(status, about, send.as_ref()),
                 };
-                let word = Word { wamid, dated: status.at, ..Word::from(event) };
                 match rule {
-                    Some(_) => self.apply(status.phone.into(), word),
-                    None => self.apply_if_known(status.phone.into(), word),
+                    Some(_) => self.apply(status.phone.into(), word(status, event)),
+                    None => self.apply_if_known(status.phone.into(), word(status, event)),
                 }
             }
         };
@@ -150,15 +149,7 @@ impl Breakers {
         let mut settling = Settling::default();
         for scope in [waba, country].into_iter().flatten() {
             let event = match (&ruled, status.lock()) {
-                (Some((reached, event)), _) if *reached == scope => {
-                    let word = Word {
-                        wamid: Wamid::parse(&status.wamid),
-                        dated: status.at,
-                        ..Word::from(event.clone())
-                    };
-                    settling = settling.and(self.apply(scope, word));
-                    continue;
-                }
+                (Some((reached, event)), _) if *reached == scope => event.clone(),
                 _ if inner.registry.closed(scope).is_some() => continue,
                 (_, Some(error)) if matches!(scope, Scope::Waba(_)) => {
                     let reason = self.reason(error);
@@ -167,8 +158,7 @@ impl Breakers {
                 (_, Some(_)) => Event::Failed { about },
                 (_, None) => said(status, about, send),
             };
-            let word = Word { wamid: Wamid::parse(&status.wamid), dated: status.at, ..Word::from(event) };
-            settling = settling.and(self.apply_if_known(scope, word));
+            settling = settling.and(self.apply(scope, word(status, event)));
         }
         settling
     }
@@ -192,13 +182,8 @@ impl Breakers {
             return Settling::default();
         };
         // What is late news for the phone is late news for its account.
-        let skew = settings.policy.skew;
-        let is_late = inner.registry.get(phone.into()).is_some_and(|cell| {
-            cell.read(|breaker| {
-                breaker.fence().is_some_and(|fence| !about.is_newer(fence.generation, fence.at, skew))
-            })
-        });
-        if is_late {
+        let cell = inner.registry.get(phone.into());
+        if cell.is_some_and(|cell| cell.read(|breaker| !breaker.is_news(&about, &settings.policy))) {
             return Settling::default();
         }
         let about = About::Unknown { key: about.key(), dated };
@@ -257,7 +242,10 @@ impl Breakers {
     }
 
     fn reason(&self, error: &WebhookError) -> Reason {
-        let (code, text) = (error.code, error.title.clone());
+        self.webhook_reason(error.code, error.title.clone())
+    }
+
+    pub(super) fn webhook_reason(&self, code: i64, text: String) -> Reason {
         Reason { code, source: Source::Webhook, text, at: self.now(), fbtrace_id: None }
     }
 
@@ -285,6 +273,11 @@ async fn leak_is_stored(commit: Option<Commit>, patience: Duration) {
     if let Some(commit) = commit {
         drop(tokio::time::timeout(patience, commit).await);
     }
+}
+
+/// What a status says, with what the breaker need not know.
+fn word(status: &Status, event: Event) -> Word {
+    Word { wamid: Wamid::parse(&status.wamid), dated: status.at, ..Word::from(event) }
 }
 
 /// What a status without a lock says.

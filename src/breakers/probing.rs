@@ -28,10 +28,8 @@ pub struct ProbeTicket {
 pub enum Purpose {
     /// An open breaker, which waits for the outcome under this lease.
     Recovery(Lease),
-    /// An operator asks about a breaker that is not open, at this generation.
+    /// An operator asks about a breaker that is not open, or Meta warns of it, at this generation.
     Order(Generation),
-    /// Meta warns of an account that is not open, at this generation.
-    Warning(Generation),
     /// A look at a phone that sends, at this generation, to find a block before the first failed send does.
     Watch(Generation),
     /// No health at all, but the phones of an account whose breaker has opened: [`Breakers::learn_numbers`].
@@ -46,10 +44,10 @@ impl Breakers {
     pub(super) fn ask(&self, scope: Scope, purpose: Purpose) {
         let inner = &self.0;
         let (waba, phones) = match scope {
-            Scope::Phone(phone) => (inner.phones.get(phone).waba, Vec::new()),
             Scope::Waba(waba) => (None, inner.phones.of(waba).into_iter().take(MOST_ASKING).collect()),
-            Scope::PhoneCountry(phone, _) => (inner.phones.get(phone).waba, Vec::new()),
-            Scope::Token(_) => (None, Vec::new()),
+            Scope::Phone(_) | Scope::PhoneCountry(..) | Scope::Token(_) => {
+                (self.account_of(scope), Vec::new())
+            }
         };
         let waba = waba.map(|waba| {
             let cell = inner.registry.get(waba.into());
@@ -78,7 +76,7 @@ impl Breakers {
             Purpose::Recovery(lease) => {
                 self.apply_if_known(ticket.scope, Event::Probed { lease, health: health.clone() }).await;
             }
-            Purpose::Order(generation) | Purpose::Warning(generation) | Purpose::Watch(generation) => {
+            Purpose::Order(generation) | Purpose::Watch(generation) => {
                 let event = Event::Watched { generation, health: health.clone() };
                 match health {
                     // It is the account's, and said there.

@@ -10,8 +10,8 @@ use crate::graph::error::{
 };
 
 use super::duration;
-use super::problem::{Problem, did_you_mean};
-use super::read::{Given, Reader, shown_key};
+use super::problem::Problem;
+use super::read::{Given, Reader, unknown_keys};
 use super::rules::{count, one_of, some_duration};
 
 /// `[[rule]]`: an error code that opens a breaker, and how.
@@ -153,7 +153,7 @@ impl Entry<'_> {
         let extent =
             if self.has("extent") { self.need("extent", one_of(&EXTENTS)) } else { Some(RuleExtent::All) };
         let clears = self.clears();
-        self.refuse_unknown_keys();
+        self.problems.extend(unknown_keys(&self.at, self.table, &KEYS));
         let rule = Rule { code: code?, scope: scope?, extent: extent?, clears: clears? };
         self.judge(&rule);
         Some(rule)
@@ -218,14 +218,6 @@ impl Entry<'_> {
         let value =
             self.table.get(key).and_then(|value| Given::in_list(String::new(), value.clone()).shown());
         self.problems.push(Problem::new(format!("{}.{key}", self.at), value, rule));
-    }
-
-    fn refuse_unknown_keys(&mut self) {
-        for key in self.table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-            let hint = did_you_mean(&key.to_lowercase(), ".", KEYS.into_iter());
-            let rule = format!("there is no such key{}", hint.unwrap_or_default());
-            self.problems.push(Problem::new(format!("{}.{}", self.at, shown_key(key)), None, rule));
-        }
     }
 }
 

@@ -217,6 +217,16 @@ impl Reader {
     }
 }
 
+/// What is wrong with the keys of a table in a list that are none of `known`. `at`: where the table is.
+pub(super) fn unknown_keys(at: &str, table: &Table, known: &[&str]) -> Vec<Problem> {
+    let unknown = table.keys().filter(|key| !known.contains(&key.as_str()));
+    let problems = unknown.map(|key| {
+        let hint = did_you_mean(&key.to_lowercase(), ".", known.iter().copied()).unwrap_or_default();
+        Problem::new(format!("{at}.{}", shown_key(key)), None, format!("there is no such key{hint}"))
+    });
+    problems.collect()
+}
+
 /// A key as it stands in a path: quoted if TOML would have it so.
 pub(super) fn shown_key(key: &str) -> String {
     let bare = !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');

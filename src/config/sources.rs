@@ -1,10 +1,10 @@
 //! `[[webhook.source]]`: who else may post webhooks, each with a path, a header and a secret of its own.
 
 use http::HeaderName;
-use toml::{Table, Value};
+use toml::Table;
 
-use super::problem::{Problem, did_you_mean};
-use super::read::{Given, Reader, shown_key};
+use super::problem::Problem;
+use super::read::{Given, Reader, unknown_keys};
 use super::secrets::{self, Charset};
 use super::{Webhook, WebhookSource, rules};
 
@@ -18,33 +18,20 @@ const LONGEST_NAME: usize = 64;
 /// All sources that are given. One that has a mistake is left out.
 pub(super) fn sources(reader: &mut Reader) -> Vec<WebhookSource> {
     let Some(given) = reader.given(SOURCES) else { return Vec::new() };
-    let tables = match given.toml() {
-        Some(Value::Array(list)) => list.into_iter().map(table).collect(),
-        _ => None,
-    };
+    let tables: Option<Vec<Table>> = given.toml().and_then(|value| value.try_into().ok());
     let Some(tables) = tables else {
         // A secret may be in it.
         let rule = "must be a list of tables, each as [[webhook.source]]";
         reader.refuse(SOURCES, Problem::new(given.at, None, rule));
         return Vec::new();
     };
-    let tables: Vec<Table> = tables;
     let one = |(index, table): (usize, &Table)| source(reader, &format!("{}[{index}]", given.at), table);
     tables.iter().enumerate().filter_map(one).collect()
 }
 
-fn table(value: Value) -> Option<Table> {
-    match value {
-        Value::Table(table) => Some(table),
-        _ => None,
-    }
-}
-
 fn source(reader: &mut Reader, at: &str, table: &Table) -> Option<WebhookSource> {
-    for key in table.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-        let hint = did_you_mean(&key.to_lowercase(), ".", KEYS.into_iter()).unwrap_or_default();
-        let at = format!("{at}.{}", shown_key(key));
-        reader.refuse(SOURCES, Problem::new(at, None, format!("there is no such key{hint}")));
+    for problem in unknown_keys(at, table, &KEYS) {
+        reader.refuse(SOURCES, problem);
     }
     let name = needed(reader, at, table, "name", name);
     let path = needed(reader, at, table, "path", rules::url_path);

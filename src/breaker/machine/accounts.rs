@@ -54,7 +54,7 @@ impl Breaker {
         cx: &Context<'_>,
         out: &mut Applied,
     ) {
-        let is_news = self.is_news(about, cx);
+        let is_news = self.is_news(about, cx.policy);
         match &self.state {
             State::Closed(_) if is_news => {
                 self.trip(reason, extent, None, cx, out);

@@ -13,7 +13,7 @@ impl Breaker {
         if let (Some(lock), Some(key)) = (self.lock_mut(), about.key()) {
             lock.note_failed(key);
         }
-        let is_news = self.is_news(&about, cx);
+        let is_news = self.is_news(&about, cx.policy);
         match &mut self.state {
             State::Closed(_) if locks.only_trial => {}
             State::Closed(strikes) => {
@@ -58,12 +58,6 @@ impl Breaker {
                 }
             }
         }
-    }
-
-    /// Whether this is about something that began after the last close.
-    pub(super) fn is_news(&self, about: &About, cx: &Context<'_>) -> bool {
-        let fence = self.fence.as_ref();
-        fence.is_none_or(|fence| about.is_newer(fence.generation, fence.at, cx.policy.skew))
     }
 
     pub(super) fn proof(

@@ -149,6 +149,6 @@ impl Open {
 
     /// Looks next at that time. What is left at a date before is looked at then.
     pub(super) fn look_at(&mut self, at: Timestamp, cx: &Context<'_>) {
-        self.next_check = self.lock.extent.dates(cx.now).next().into_iter().fold(at, Timestamp::min);
+        self.next_check = self.lock.extent.dates(cx.now).fold(at, Timestamp::min);
     }
 }

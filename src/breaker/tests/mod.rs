@@ -122,6 +122,12 @@ impl Scene {
         About::Send { generation: self.generation(), key: Some(key(name)) }
     }
 
+    /// A lock without a message or a date, for this reason.
+    fn locked_for(&mut self, reason: Reason) -> Applied {
+        let about = About::Unknown { key: None, dated: None };
+        self.apply(Event::Lock { about, reason, extent: Extent::default(), only_trial: false })
+    }
+
     fn lock(&mut self, about: About) -> Applied {
         let reason = reason(Source::Webhook, self.now());
         self.apply(Event::Lock { about, reason, extent: Extent::default(), only_trial: false })

@@ -40,12 +40,7 @@ fn the_headers_say_the_state_the_reason_the_incident_and_the_next_check() {
 fn the_reason_has_the_code_that_tripped() {
     let mut scene = scene();
     let reason = Reason { code: 368, ..reason(Source::Webhook, scene.now()) };
-    scene.apply(Event::Lock {
-        about: About::Unknown { key: None, dated: None },
-        reason,
-        extent: Extent::default(),
-        only_trial: false,
-    });
+    scene.locked_for(reason);
     let rejection = Rejection::of(&scene.breaker, &scope("1"), scene.now());
     assert_eq!((rejection.code, &*rejection.reason), (Some(368), "368; source=webhook"));
     let body: serde_json::Value = serde_json::from_slice(&rejection.body("1")).unwrap();
@@ -89,12 +84,7 @@ fn an_order_says_so_and_when_it_ends() {
 fn a_reason_of_metas_cannot_break_the_json() {
     let mut scene = scene();
     let reason = Reason { text: "\"}\u{0}\r\n\u{2028}é".to_owned(), ..reason(Source::Webhook, scene.now()) };
-    scene.apply(Event::Lock {
-        about: About::Unknown { key: None, dated: None },
-        reason,
-        extent: Extent::default(),
-        only_trial: false,
-    });
+    scene.locked_for(reason);
     let rejection = Rejection::of(&scene.breaker, &scope("1"), scene.now());
     let body: serde_json::Value = serde_json::from_slice(&rejection.body("1")).unwrap();
     assert!(body["error"]["error_data"]["details"].as_str().unwrap().contains("\"}\u{0}\r\n\u{2028}é"));

@@ -185,7 +185,7 @@ impl Run {
         self.house.breakers.probed(&ticket, health.clone()).await;
         let at = match ticket.purpose {
             Purpose::Order(generation) | Purpose::Watch(generation) => Some(generation.0),
-            Purpose::Recovery(_) | Purpose::Warning(_) | Purpose::Numbers => None,
+            Purpose::Recovery(_) | Purpose::Numbers => None,
         };
         self.witnesses[phone].probed(&health, at, before[phone], self.stand(phone));
         self.moved(before, Some(phone), Cause::Automation);
