@@ -134,9 +134,10 @@ impl Registry {
     }
 
     /// Whether a generation that was noted at that time still means what it meant: a breaker that is forgotten begins anew at 0,
-    /// and what comes to be judged then may bear a number that its next incident reaches again.
+    /// and what comes to be judged then may bear a number that its next incident reaches again. What was noted in the very millisecond
+    /// counts as later: the wrong guess opens once too often, and a probe mends it; the other would lose the news of a lock.
     pub fn generation_holds(&self, generation: Generation, noted: Timestamp) -> bool {
-        generation == Generation::default() || noted.millis() > self.forgot_at.load(Ordering::Relaxed)
+        generation == Generation::default() || noted.millis() >= self.forgot_at.load(Ordering::Relaxed)
     }
 
     /// Forgets breakers that were closed for so long that no late news can come. One that somebody holds at this moment

@@ -133,7 +133,7 @@ pub(super) fn histories() -> impl Strategy<Value = History> {
 }
 
 /// Histories in which something was wrong once, with what it was.
-pub(super) fn found() -> [(&'static str, History); 2] {
+pub(super) fn found() -> [(&'static str, History); 3] {
     let history =
         |steps| History { policy: Policy::default(), ahead: 0, steps, order: 0, stays_locked: false };
     let both = Step::Send(sending(Locked::Both));
@@ -141,6 +141,9 @@ pub(super) fn found() -> [(&'static str, History); 2] {
     let seconds = Step::Wait(Duration::from_secs(3));
     let one_webhook = [contradicted(), vec![both, answer(), seconds, delivered_and_failed]].concat();
     let relocked = [forgotten(), vec![send(Locked::Refused), answer()]].concat();
+    let at_once = |locked| Step::Send(Sending { pace: 0, ..sending(locked) });
+    let reset = vec![at_once(Locked::Refused), answer(), Step::Order(0, OrderKind::Reset, None)];
+    let in_its_millisecond = [forgotten(), reset, vec![at_once(Locked::Fails), answer()]].concat();
     [
         (
             "a trial delivered and failed in one webhook: the one that stood first decided",
@@ -149,6 +152,10 @@ pub(super) fn found() -> [(&'static str, History); 2] {
         (
             "a breaker that was forgotten began at 0: what its old sends were told by was news again",
             history(relocked),
+        ),
+        (
+            "sent in the millisecond in which its breaker was forgotten: judged by the second, it was news from before a reset",
+            history(in_its_millisecond),
         ),
     ]
 }
