@@ -23,6 +23,7 @@ mod extent;
 mod forwarders;
 mod half_open;
 mod hangup;
+mod hidden;
 mod incidents;
 mod late_news;
 mod leaks;

@@ -2,7 +2,7 @@
 //!
 //! A batch is a POST on any node path with a parameter `batch`, a JSON array of operations, in the query, in a form, in a field of a
 //! multipart form or in a JSON body (there as an array or as its text). What stays of it stays to the byte. One that cannot be read (no JSON,
-//! no array, more than [`MOST_OPERATIONS`]) is none: Meta answers it.
+//! no array, more than [`MOST_OPERATIONS`]; or so odd that only Meta knows) is Meta's to answer.
 
 mod operation;
 mod place;
@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use super::form::{self, Writing};
 use super::ids::PhoneNumberId;
-use place::{Parameters, Place};
+use place::{Parameters, Place, is_nearly_batch};
 use scan::Items;
 
 pub use operation::Operation;
@@ -34,11 +34,21 @@ pub struct Batch<'r> {
     pub access_token: Option<String>,
     /// The `appsecret_proof` of the same.
     pub appsecret_proof: Option<String>,
+    is_odd: bool,
     place: Place,
     /// The query or the body.
     source: &'r [u8],
     /// Where the operations stand in the batch's text.
     elements: Vec<Range<usize>>,
+}
+
+/// Why a request was not read as a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoBatch {
+    /// It is none.
+    Other,
+    /// It has something that may be one to Meta.
+    Unreadable,
 }
 
 /// The part of a request that has changed.
@@ -53,7 +63,7 @@ pub enum Changed {
 /// Whether a request on a node path may be a batch, by all but its body: only of these the body need be looked at. Content types
 /// that no parameters come in (pictures, documents, raw bytes) cannot carry one.
 pub fn may_be(query: Option<&str>, content_type: Option<&str>) -> bool {
-    let kind = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let kind = form::kind(content_type);
     let family = kind.split('/').next().unwrap_or_default();
     let has_parameters = match Writing::of(content_type) {
         Writing::Form | Writing::Multipart(_) => true,
@@ -63,13 +73,23 @@ pub fn may_be(query: Option<&str>, content_type: Option<&str>) -> bool {
                 || kind.to_ascii_lowercase().contains("json")
         }
     };
-    has_parameters || form::pairs(query.unwrap_or_default().as_bytes()).any(|(name, _)| *name == *b"batch")
+    has_parameters
+        || form::pairs(query.unwrap_or_default().as_bytes()).any(|(name, _)| is_nearly_batch(&name))
 }
 
 impl<'r> Batch<'r> {
-    /// Reads a request: its query, its content type, and its whole body. `None`: it is no batch, or not a readable one.
-    pub fn read(query: Option<&'r str>, content_type: Option<&str>, body: &'r [u8]) -> Option<Self> {
+    /// Reads a request: its query, its content type, and its whole body.
+    pub fn read(query: Option<&'r str>, content_type: Option<&str>, body: &'r [u8]) -> Result<Self, NoBatch> {
         let parameters = Parameters::read(query, content_type, body);
+        let none = if parameters.is_odd || parameters.batch.is_some() {
+            NoBatch::Unreadable
+        } else {
+            NoBatch::Other
+        };
+        Self::of(parameters, query, body).ok_or(none)
+    }
+
+    fn of(parameters: Parameters, query: Option<&'r str>, body: &'r [u8]) -> Option<Self> {
         let place = parameters.batch?;
         let source = if place.in_query { query.unwrap_or_default().as_bytes() } else { body };
         let text = place.text(source);
@@ -88,10 +108,17 @@ impl<'r> Batch<'r> {
             include_headers: parameters.include_headers.unwrap_or(true),
             access_token: parameters.access_token,
             appsecret_proof: parameters.appsecret_proof,
+            is_odd: parameters.is_odd,
             place,
             source,
             elements,
         })
+    }
+
+    /// Whether there may be sends in it that are not seen: those of numbers that other operations' results name, or in something
+    /// else that may be the batch to Meta.
+    pub fn may_hide_sends(&self) -> bool {
+        self.is_odd || self.operations.iter().any(|operation| operation.is_veiled)
     }
 
     /// Whether any operation sends.

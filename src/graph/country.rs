@@ -36,35 +36,59 @@ impl Country {
     /// `None`: a group, or what tells nothing.
     pub fn of_recipient(recipient: &str) -> Option<Self> {
         let recipient = recipient.trim();
-        match recipient.split_once('.') {
-            Some((country, id)) if !id.is_empty() => Self::parse(country).ok(),
-            _ => Self::of_number(recipient),
+        let id = recipient.split_once('.').and_then(|(country, id)| Some((Self::parse(country).ok()?, id)));
+        match id {
+            Some((country, id)) => (!id.is_empty()).then_some(country),
+            None => Self::of_number(recipient),
         }
     }
 
-    /// Whose an international number is, with or without `+` (which is a space in a form). Without one Meta may take it for a national number, but its own
-    /// `wa_id`s have none, so it is read as international here.
+    /// Whose an international number is, with or without `+` (which is a space in a form) or `00`, and whatever stands between its digits. Without one
+    /// Meta may take it for a national number, but its own `wa_id`s have none, so it is read as international here.
     fn of_number(number: &str) -> Option<Self> {
-        let mut length = 0;
+        let mut length: usize = 0;
         // The numbers of one digit, two digits, three digits, … that it begins with.
         let mut beginnings = [0; LONGEST_CODE];
-        let mut beginning = 0;
-        for letter in number.chars().filter(|letter| !letter.is_whitespace() && !"+-()".contains(*letter)) {
-            let digit = letter.to_digit(10)?;
+        let (mut beginning, mut zeros) = (0, 0);
+        for letter in number.chars().filter(|letter| !separates(*letter)) {
+            let digit = digit(letter)?;
+            // No calling code begins with a zero.
+            if digit == 0 && length == 0 {
+                zeros += 1;
+                continue;
+            }
             if let Some(slot) = beginnings.get_mut(length) {
                 beginning = beginning * 10 + digit;
                 *slot = beginning;
             }
             length += 1;
         }
-        // No calling code begins with a zero.
-        if !DIGITS.contains(&length) || beginnings.first() == Some(&0) {
+        // With one zero it is a national number. That Meta takes `00` is not documented: if it does, it means this country.
+        if !DIGITS.contains(&length) || !matches!(zeros, 0 | 2) {
             return None;
         }
         let longest_first = beginnings.iter().rev();
         let mut rows =
             longest_first.filter_map(|code| NUMBERS.iter().find(|(_, codes)| codes.contains(code)));
         rows.next().and_then(|(country, _)| Self::parse(country).ok())
+    }
+}
+
+/// Whether a letter only sets the digits of a number apart, or marks which way it is written.
+fn separates(letter: char) -> bool {
+    letter.is_whitespace()
+        || "+-./()\u{feff}".contains(letter)
+        // The same as East Asian keyboards have them; hyphens and dashes; what says the way of writing, and is copied unseen.
+        || "\u{ff0b}\u{ff0d}\u{ff0e}\u{ff0f}\u{ff08}\u{ff09}\u{2212}".contains(letter)
+        || ('\u{2010}'..='\u{2015}').contains(&letter)
+        || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}')
+}
+
+/// A digit's value; East Asian keyboards have them in full width, too.
+fn digit(letter: char) -> Option<u32> {
+    match letter {
+        '\u{ff10}'..='\u{ff19}' => Some(u32::from(letter) - 0xff10),
+        _ => letter.to_digit(10),
     }
 }
 
@@ -194,7 +218,20 @@ mod tests {
                 " +1 (650) 555-1234\n",
                 "+1\u{a0}650\u{a0}555\u{a0}1234",
                 "15550783881",
+                "0016505551234",
+                "+00 1 650 555 1234",
+                "1.650.555.1234",
+                "+1.650.555.1234",
+                "1.6505551234",
+                "+1/650/555\u{2011}12\u{2013}34",
+                "\u{202a}+1 650 555 1234\u{202c}",
+                "\u{ff0b}\u{ff11}6505551234",
+                "\u{ff11}\u{ff16}\u{ff15}\u{ff10}\u{ff0d}\u{ff15}\u{ff15}\u{ff15}\u{ff0d}\u{ff11}\u{ff12}\u{ff13}\u{ff14}",
             ],
+        );
+        check(
+            Some("DE"),
+            &["00 49 151 23456789", "004915123456789", "49.151.23456789", "+49 (0)151 23456789"],
         );
     }
 
@@ -254,7 +291,14 @@ mod tests {
                 "1650555123456789",
                 "16505551234x",
                 "016505551234",
-                "0016505551234",
+                "00016505551234",
+                "000016505551234",
+                "00",
+                "00.00.00.00",
+                "00165055",
+                "001650555123456789",
+                "[16505551234]",
+                "16505551234,16505551235",
                 "١٦٥٠٥٥٥١٢٣٤",
                 // Toll-free, personal, satellite, codes that nobody has.
                 "18005550123",
@@ -269,7 +313,7 @@ mod tests {
                 ".123",
                 "USA.123",
                 "U1.123",
-                "1.6505551234",
+                ".US.1",
                 "null",
                 "{result=a:$.x}",
             ],

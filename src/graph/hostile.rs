@@ -56,7 +56,8 @@ fn read_it_all(bytes: &[u8]) {
     ] {
         let _ = route::is_read_receipt(content_type, bytes);
         let _ = pin::read(content_type, None, bytes);
-        let _ = message::outline(Endpoint::Messages, content_type, bytes);
+        let query = std::str::from_utf8(bytes).ok();
+        let _ = message::outline(Endpoint::Messages, content_type, query, bytes);
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
         for method in [Method::POST, Method::GET] {

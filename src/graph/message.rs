@@ -17,8 +17,8 @@ pub struct Outline {
     pub country: Option<Country>,
 }
 
-/// Reads a send's body, `content_type` and `body` as they came: JSON, or a form with objects as JSON inside. Needed only while
-/// a breaker is open.
+/// Reads a send, its `query`, `content_type` and `body` as they came: JSON, or a form with objects as JSON inside. Needed only
+/// while a breaker is open.
 ///
 /// Whatever goes over `/marketing_messages` is business-initiated; what `/messages_encrypted` says is hidden. On `/messages` a
 /// template is business-initiated, and so is any type with a `category` (Direct Send). Everything else that can be read is
@@ -29,17 +29,38 @@ pub struct Outline {
 /// comes twice, or the body cannot be read.
 ///
 /// `to` counts before `recipient`; if one comes twice the last one counts, as it does for Meta.
-pub fn outline(endpoint: Endpoint, content_type: Option<&str>, body: &[u8]) -> Outline {
-    let fields = match endpoint {
-        Endpoint::Messages | Endpoint::MarketingMessages => read(content_type, body).unwrap_or_default(),
-        Endpoint::MessagesEncrypted => Fields::default(),
-    };
+///
+/// Graph takes parameters from the query and from the body, and which of them outranks the other is not documented. What depends on that
+/// is not known.
+pub fn outline(endpoint: Endpoint, content_type: Option<&str>, query: Option<&str>, body: &[u8]) -> Outline {
+    if endpoint == Endpoint::MessagesEncrypted {
+        return Outline::default();
+    }
+    let query = query.and_then(|query| read(FORM, query.as_bytes())).unwrap_or_default();
+    let in_body =
+        if body.trim_ascii().is_empty() { Some(Fields::default()) } else { read(content_type, body) };
+    let is_read = in_body.is_some();
+    let body = in_body.unwrap_or_default();
+    let either = [body.over(&query), query.over(&body)];
     let class = match endpoint {
-        Endpoint::Messages => fields.class(),
         Endpoint::MarketingMessages => Some(Class::BusinessInitiated),
-        Endpoint::MessagesEncrypted => None,
+        _ => agreed(either.iter().chain(body.tells_class().then_some(&body)).map(Fields::class)),
     };
-    Outline { class, country: fields.country() }
+    let country = agreed(either.iter().chain(body.tells_recipient().then_some(&body)).map(Fields::country));
+    Outline { class: class.filter(|_| is_read || endpoint == Endpoint::MarketingMessages), country }
+}
+
+/// Whether a query or a form has anything of a message in it.
+pub(super) fn is_in_form(form: &[u8]) -> bool {
+    form::pairs(form).any(|(name, _)| NAMES.contains(&plain(&name)))
+}
+
+const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
+
+/// What all say.
+fn agreed<T: PartialEq>(mut all: impl Iterator<Item = Option<T>>) -> Option<T> {
+    let first = all.next()?;
+    all.all(|other| other == first).then_some(first).flatten()
 }
 
 fn read(content_type: Option<&str>, body: &[u8]) -> Option<Fields> {
@@ -49,13 +70,17 @@ fn read(content_type: Option<&str>, body: &[u8]) -> Option<Fields> {
     }
     let mut fields = Fields::default();
     form::each(writing, body, |name, value| {
-        // `text[body]=…` is a part of `text`.
-        let name = name.split(|&byte| byte == b'[').next().unwrap_or_default();
+        let name = plain(name);
         if NAMES.contains(&name) {
             fields.take(name, &String::from_utf8_lossy(&value));
         }
     })?;
     Some(fields)
+}
+
+/// A form's name without its brackets: `text[body]=…` is a part of `text`.
+fn plain(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == b'[').next().unwrap_or_default()
 }
 
 /// The fields that matter.
@@ -120,6 +145,27 @@ impl Fields {
         }
     }
 
+    /// These, and of the others those that are not among these.
+    fn over(&self, others: &Self) -> Self {
+        Self {
+            kind: self.kind.over(others.kind),
+            category: self.category.over(others.category),
+            has_text: self.has_text || others.has_text,
+            has_template: self.has_template || others.has_template,
+            to: self.to.or(others.to),
+            recipient: self.recipient.or(others.recipient),
+            to_group: self.to_group || others.to_group,
+        }
+    }
+
+    fn tells_class(&self) -> bool {
+        self.has_text || self.has_template || [self.kind, self.category] != [Word::Missing; 2]
+    }
+
+    fn tells_recipient(&self) -> bool {
+        self.to.is_some() || self.recipient.is_some()
+    }
+
     fn class(&self) -> Option<Class> {
         match (self.kind, self.category) {
             (Word::Unclear, _) | (_, Word::Unclear) => None,
@@ -139,6 +185,10 @@ impl Fields {
 }
 
 impl Word {
+    fn over(self, other: Self) -> Self {
+        if self == Self::Missing { other } else { self }
+    }
+
     /// What it says when the field comes with this value, too. Case does not matter: what Meta takes for none of its words, it
     /// refuses.
     fn and(self, value: &str, business_initiated: &[&str]) -> Self {

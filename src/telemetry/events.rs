@@ -66,7 +66,8 @@ impl Event for GraphErrorEvent {
     }
 }
 
-/// A request that may have been a batch could not be looked into: it is too long, or its body is compressed. Never logged.
+/// A request that may have been a batch could not be looked into, or not into all of it: it is too long or too odd, its body is compressed,
+/// or whose sends are in it is another operation's to say. Never logged.
 #[derive(Clone, Copy, Debug)]
 pub struct UnreadBatchEvent;
 

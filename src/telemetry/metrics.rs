@@ -95,7 +95,7 @@ impl Metrics {
             unread_batches: counter(
                 &to,
                 "unread_batches_total",
-                "Calls that may have been batches, and were too long or compressed, so that nobody looked into them.",
+                "Calls that may have been batches, and could not be looked into, or not wholly.",
             ),
             transitions: Counters::new(
                 &to,

@@ -22,6 +22,8 @@ pub struct Operation {
     pub send: Option<(PhoneNumberId, Endpoint)>,
     /// What that message is, if it is a send.
     pub outline: Outline,
+    /// It sends, but whose message is another operation's to say (`{result=a:$.id}/messages`).
+    pub is_veiled: bool,
     /// The version that its path names.
     pub version: Option<String>,
     /// Its own `access_token`, if it has one: as a field, in its query or in its body.
@@ -96,6 +98,16 @@ impl Fields<'_> {
             _ => None,
         };
         let outline = send.map(|(_, endpoint)| outline(endpoint, query, body)).unwrap_or_default();
+        let is_veiled = send.is_none()
+            && unveiled(url).is_some_and(|url| {
+                let (path, query) = path_and_query(&url);
+                let route =
+                    Method::from_bytes(method.trim().as_bytes()).map(|method| route::route(&method, path));
+                match route {
+                    Ok(Route::Send { endpoint: Endpoint::Messages, .. }) => !is_receipt(query, body),
+                    route => matches!(route, Ok(Route::Send { .. })),
+                }
+            });
         let mut needs: Vec<String> = self.depends_on.into_iter().map(Cow::into_owned).collect();
         for text in [url, body] {
             references(text.as_bytes(), &mut needs);
@@ -107,6 +119,7 @@ impl Fields<'_> {
         Operation {
             send,
             outline,
+            is_veiled,
             version: route::version(path).map(str::to_owned),
             access_token: self.access_token.map(Cow::into_owned).or_else(|| parameter("access_token")),
             appsecret_proof: parameter("appsecret_proof"),
@@ -133,14 +146,14 @@ fn path_and_query(url: &str) -> (&str, &str) {
 }
 
 /// Whether an operation on `/messages` marks a message as read. Without a body its query is what it says.
-///
-/// A body that looks like JSON is a form unless a header says otherwise, and could be a receipt to a careless reader and a
-/// message to Meta. That takes an `&`, which no receipt has: so it is read as JSON only without one.
 fn is_receipt(query: &str, body: &str) -> bool {
     if body.is_empty() {
         is_read_receipt(FORM, query.as_bytes())
     } else if body.trim_start().starts_with('{') {
-        !body.contains('&') && is_read_receipt(None, body.as_bytes())
+        // To Meta it may be a form without a status, beside what the query says.
+        is_json_alone(body)
+            && !message::is_in_form(query.as_bytes())
+            && is_read_receipt(None, body.as_bytes())
     } else {
         is_read_receipt(FORM, body.as_bytes())
     }
@@ -148,14 +161,15 @@ fn is_receipt(query: &str, body: &str) -> bool {
 
 /// What an operation's message is, read as [`is_receipt`] reads it. A body that could be JSON or a form says nothing.
 fn outline(endpoint: Endpoint, query: &str, body: &str) -> Outline {
-    if body.is_empty() {
-        message::outline(endpoint, FORM, query.as_bytes())
-    } else if body.trim_start().starts_with('{') {
-        let clear = if body.contains('&') { "" } else { body };
-        message::outline(endpoint, None, clear.as_bytes())
-    } else {
-        message::outline(endpoint, FORM, body.as_bytes())
-    }
+    let is_json = body.trim_start().starts_with('{');
+    let clear = if is_json && !is_json_alone(body) { "{" } else { body };
+    message::outline(endpoint, if is_json { None } else { FORM }, Some(query), clear.as_bytes())
+}
+
+/// Whether a body that looks like JSON can be nothing else. It is a form unless a header says otherwise, and could say one thing
+/// to a careless reader and another to Meta.
+fn is_json_alone(body: &str) -> bool {
+    !message::is_in_form(body.as_bytes())
 }
 
 /// A parameter of a urlencoded form.
@@ -175,6 +189,19 @@ fn references(text: &[u8], names: &mut Vec<String>) {
         let name = rest.split(|byte| matches!(byte, b':' | b'}')).next().unwrap_or_default();
         names.push(String::from_utf8_lossy(name).into_owned());
     }
+}
+
+/// A URL with references in it, each replaced by what could be an id. `None`: there are none.
+fn unveiled(url: &str) -> Option<String> {
+    let decoded = percent_decoded(url.as_bytes());
+    let decoded = std::str::from_utf8(&decoded).ok()?;
+    let (mut url, mut rest) = (String::new(), decoded);
+    while let Some((before, after)) = rest.split_once("{result=") {
+        url.extend([before, "0"]);
+        rest = after.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    url.push_str(rest);
+    (rest.len() < decoded.len()).then_some(url)
 }
 
 #[cfg(test)]
@@ -257,6 +284,7 @@ mod tests {
             ("messages", r#""{\"status\":\"read\",\"x\":\"&to=1&type=text\"}""#),
             ("marketing_messages", r#""status=read""#),
             ("messages?status=read", r#""to=1""#),
+            ("messages?to=1&type=text&text=x", r#""{\"status\":\"read\"}""#),
             ("messages", "null"),
         ] {
             assert!(sends(&with(url, body)), "{url} {body}");
@@ -283,6 +311,20 @@ mod tests {
             ("messages", r#"{"recipient":"US.1","type":"template"}"#, Some(BusinessInitiated), Some("US")),
             ("messages?to=16505551234&type=text", "null", Some(CustomerInitiated), Some("US")),
             ("messages", r#""{\"type\":\"text\",\"x\":\"&type=template\"}""#, None, None),
+            (
+                "messages?to=16505551234",
+                r#""{\"type\":\"text\",\"x\":\"&type=template\"}""#,
+                None,
+                Some("US"),
+            ),
+            (
+                "messages",
+                r#""{\"to\":\"16505551234\",\"type\":\"text\",\"text\":{\"body\":\"a & b=c&d=e\"}}""#,
+                Some(CustomerInitiated),
+                Some("US"),
+            ),
+            ("messages?to=16505551234", r#""type=template""#, Some(BusinessInitiated), Some("US")),
+            ("messages?to=16505551234&type=text", r#""to=5511987654321&type=template""#, None, None),
             ("messages", r#""to={result=a:$.to}&type=template""#, Some(BusinessInitiated), None),
             ("messages", "null", None, None),
             ("marketing_messages", r#""to=16505551234""#, Some(BusinessInitiated), Some("US")),
@@ -294,6 +336,39 @@ mod tests {
             let named = outline.country.map(|country| country.to_string());
             assert_eq!((outline.class, named.as_deref()), (class, country), "{url} {body}");
         }
+    }
+
+    #[test]
+    fn who_sends_may_be_another_operations_to_say() {
+        for (url, veiled) in [
+            ("{result=x:$.id}/messages", true),
+            ("/v23.0/{result=x:$.data[?(@.a==1)].id}/messages?x=y", true),
+            ("https://graph.facebook.com/v23.0/{result=x:$.id}/marketing_messages", true),
+            ("%7Bresult%3Dx%3A$.id%7D/m%65ssages", true),
+            ("10{result=x:$.id}/messages_encrypted", true),
+            ("{result=x:$.id}/media", false),
+            ("{result=x:$.id}", false),
+            ("{result=x:$.id", false),
+            ("me/messages", false),
+            ("{id}/media?x={result=x:$.id}/messages", false),
+        ] {
+            for method in ["\"method\":\"POST\",", ""] {
+                let text = format!(r#"{{{method}"relative_url":"{url}","body":"to=1&text=x"}}"#);
+                let operation = operation(&text);
+                assert_eq!((operation.is_veiled, operation.send), (veiled, None), "{url}");
+            }
+        }
+        let with = |method: &str, body: &str| {
+            operation(&format!(
+                r#"{{"method":"{method}","relative_url":"{{result=x:$.id}}/messages","body":"{body}"}}"#
+            ))
+        };
+        assert!(with("post", "to=1").is_veiled);
+        assert!(!with("GET", "to=1").is_veiled && !with("POST", "status=read&message_id=x").is_veiled);
+        assert!(
+            !operation(r#"{"relative_url":"{id}/messages?x={result=x:$.id}"}"#).is_veiled,
+            "its number is known"
+        );
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+use memchr::memmem;
 use serde::de::IgnoredAny;
 
 use super::super::form::{self, Writing};
@@ -18,6 +19,9 @@ pub(super) struct Parameters {
     pub(super) include_headers: Option<bool>,
     pub(super) access_token: Option<String>,
     pub(super) appsecret_proof: Option<String>,
+    /// There is something else that may be the batch to Meta: in the query beside one in the body, by a name that is nearly
+    /// `batch`, or in a body that cannot be read.
+    pub(super) is_odd: bool,
 }
 
 /// Where the batch stands.
@@ -41,7 +45,7 @@ enum Code {
 }
 
 impl Parameters {
-    /// Reads them where they are. Of a parameter that comes twice the last counts; the body outranks the query.
+    /// Reads them where they are. Of a parameter that comes twice the last counts; the body outranks the query, as PHP has it.
     pub(super) fn read(query: Option<&str>, content_type: Option<&str>, body: &[u8]) -> Self {
         let mut found = Self::default();
         let query = query.unwrap_or_default().as_bytes();
@@ -53,13 +57,17 @@ impl Parameters {
                 let whole = form::fields(boundary, body, |name, range| {
                     fields.take(body, name.as_bytes(), false, range, Code::Plain);
                 });
-                if whole.is_some() {
-                    found.outranked_by(fields);
-                }
+                found.outranked_by(if whole.is_some() { fields } else { Self::unreadable(body) });
             }
-            Writing::Other => found.outranked_by(Self::in_json(body).unwrap_or_default()),
+            Writing::Other => {
+                found.outranked_by(Self::in_json(body).unwrap_or_else(|| Self::unreadable(body)))
+            }
         }
         found
+    }
+
+    fn unreadable(body: &[u8]) -> Self {
+        Self { is_odd: memmem::find(&percent_decoded(body), b"batch").is_some(), ..Self::default() }
     }
 
     fn take_form(&mut self, form: &[u8], in_query: bool) {
@@ -87,20 +95,31 @@ impl Parameters {
         let place = Place { in_query, range, code };
         let text = |place: &Place| String::from_utf8_lossy(&place.text(source)).into_owned();
         match name {
-            b"batch" => self.batch = Some(place),
+            b"batch" => {
+                self.is_odd |= self.batch.as_ref().is_some_and(|before| before.in_query != in_query);
+                self.batch = Some(place);
+            }
             b"include_headers" => self.include_headers = flag(&text(&place)),
             b"access_token" => self.access_token = Some(text(&place)),
             b"appsecret_proof" => self.appsecret_proof = Some(text(&place)),
-            _ => {}
+            name => self.is_odd |= is_nearly_batch(name),
         }
     }
 
     fn outranked_by(&mut self, other: Self) {
+        self.is_odd |= other.is_odd || (self.batch.is_some() && other.batch.is_some());
         self.batch = other.batch.or(self.batch.take());
         self.include_headers = other.include_headers.or(self.include_headers);
         self.access_token = other.access_token.or(self.access_token.take());
         self.appsecret_proof = other.appsecret_proof.or(self.appsecret_proof.take());
     }
+}
+
+/// Whether PHP would make a parameter of this name `batch`, or an array of that name.
+pub(super) fn is_nearly_batch(name: &[u8]) -> bool {
+    let begin = name.iter().position(|byte| !matches!(byte, b' ' | b'+')).unwrap_or_default();
+    let name = name.get(begin..).unwrap_or_default();
+    name.split(|&byte| byte == b'[').next() == Some(b"batch")
 }
 
 impl Place {

@@ -3,7 +3,6 @@
 use super::*;
 
 const JSON: Option<&str> = Some("application/json; charset=utf-8");
-const FORM: Option<&str> = Some("application/x-www-form-urlencoded");
 const PARTS: Option<&str> = Some("multipart/form-data; boundary=b");
 
 const BUSINESS: Option<Class> = Some(Class::BusinessInitiated);
@@ -12,7 +11,7 @@ const CUSTOMER: Option<Class> = Some(Class::CustomerInitiated);
 #[track_caller]
 fn classes(content_type: Option<&str>, expected: Option<Class>, bodies: &[&str]) {
     for body in bodies {
-        let outline = outline(Endpoint::Messages, content_type, body.as_bytes());
+        let outline = outline(Endpoint::Messages, content_type, None, body.as_bytes());
         assert_eq!(outline.class, expected, "{content_type:?} {body}");
     }
 }
@@ -21,7 +20,7 @@ fn classes(content_type: Option<&str>, expected: Option<Class>, bodies: &[&str])
 fn countries(content_type: Option<&str>, expected: Option<&str>, bodies: &[&str]) {
     for endpoint in [Endpoint::Messages, Endpoint::MarketingMessages] {
         for body in bodies {
-            let outline = outline(endpoint, content_type, body.as_bytes());
+            let outline = outline(endpoint, content_type, None, body.as_bytes());
             let country = outline.country.as_ref().map(Country::as_str);
             assert_eq!(country, expected, "{endpoint:?} {content_type:?} {body}");
         }
@@ -156,10 +155,14 @@ fn forms_say_the_same() {
 #[test]
 fn the_edge_decides_before_the_body() {
     for body in ["", "{}", "\0", r#"{"type":"text","text":{"body":"x"}}"#] {
-        assert_eq!(outline(Endpoint::MarketingMessages, JSON, body.as_bytes()).class, BUSINESS, "{body}");
+        assert_eq!(
+            outline(Endpoint::MarketingMessages, JSON, None, body.as_bytes()).class,
+            BUSINESS,
+            "{body}"
+        );
     }
     let body = br#"{"encrypted_contents":"eyJ","to":"16505551234","type":"text"}"#;
-    assert_eq!(outline(Endpoint::MessagesEncrypted, JSON, body), Outline::default());
+    assert_eq!(outline(Endpoint::MessagesEncrypted, JSON, None, body), Outline::default());
 }
 
 #[test]
@@ -197,4 +200,62 @@ fn the_recipient_names_the_country() {
     countries(FORM, Some("US"), &["to=%2B16505551234&type=text", "to=+1+650+555+1234", "recipient=US.1&to="]);
     countries(FORM, None, &["recipient_type=group&to=16505551234", "text=to%3D16505551234", ""]);
     countries(PARTS, Some("US"), &[&multipart(&[("to", "+1 650 555 1234")])]);
+}
+
+#[track_caller]
+fn merged(query: &str, content_type: Option<&str>, body: &str, class: Option<Class>, country: Option<&str>) {
+    let outline = outline(Endpoint::Messages, content_type, Some(query), body.as_bytes());
+    let named = outline.country.as_ref().map(Country::as_str);
+    assert_eq!((outline.class, named), (class, country), "{query} {content_type:?} {body}");
+}
+
+#[test]
+fn what_only_the_query_says_counts() {
+    for (content_type, body) in
+        [(None, ""), (JSON, ""), (FORM, ""), (JSON, " "), (JSON, "{}"), (FORM, "x=y"), (PARTS, "--b--")]
+    {
+        merged("type=template&to=16505551234&access_token=x", content_type, body, BUSINESS, Some("US"));
+        merged("text[body]=x&recipient=US.1", content_type, body, CUSTOMER, Some("US"));
+    }
+    let text = r#"{"type":"text","text":{"body":"x"}}"#;
+    merged("to=%2B16505551234", JSON, text, CUSTOMER, Some("US"));
+    merged("t%6F=16505551234", FORM, "type=template", BUSINESS, Some("US"));
+    merged("access_token=to%3D1", JSON, r#"{"to":"16505551234","type":"template"}"#, BUSINESS, Some("US"));
+    merged("type=text", JSON, r#"{"to":"16505551234","text":{"body":"x"}}"#, CUSTOMER, Some("US"));
+    let encrypted = outline(Endpoint::MessagesEncrypted, FORM, Some("to=16505551234&type=text"), b"");
+    assert_eq!(encrypted, Outline::default());
+}
+
+#[test]
+fn where_query_and_body_differ_nothing_is_known() {
+    let (text, template) = (
+        r#"{"to":"16505551234","text":{"body":"x"}}"#,
+        r#"{"to":"16505551234","type":"template","template":{}}"#,
+    );
+    for query in ["type=template", "category=utility", "template=%7B%7D", "type=template&type=text", "type="]
+    {
+        let expected = if query == "type=" { CUSTOMER } else { None };
+        merged(query, JSON, text, expected, Some("US"));
+    }
+    for query in ["type=text", "type=text&text=x", "type=", "category=brand_new&type=image"] {
+        merged(query, JSON, template, None, Some("US"));
+    }
+    merged("text=x", JSON, template, BUSINESS, Some("US"));
+    for query in ["to=5511987654321", "to=x", "to=Y2FwaV9ncm91cDox", "recipient_type=group"] {
+        merged(query, JSON, text, CUSTOMER, None);
+    }
+    for query in ["to=%2B1+604+555+1234&to=16505551235", "to=", "recipient=BR.1", "recipient_type=individual"]
+    {
+        merged(query, JSON, text, CUSTOMER, Some("US"));
+    }
+    merged("to=5511987654321", JSON, r#"{"recipient":"US.1","type":"text"}"#, CUSTOMER, None);
+    merged("to=16505551234", JSON, r#"{"recipient":"US.1","type":"text"}"#, CUSTOMER, Some("US"));
+    merged("to=16505551234", JSON, r#"{"recipient_type":"group","type":"text"}"#, CUSTOMER, None);
+    // A body that cannot be read may say anything.
+    merged("to=16505551234&type=text", JSON, "{", None, Some("US"));
+    let marketing = outline(Endpoint::MarketingMessages, JSON, Some("type=text&to=16505551234"), b"{");
+    assert_eq!(
+        (marketing.class, marketing.country.map(|one| one.to_string())),
+        (BUSINESS, Some("US".to_owned()))
+    );
 }

@@ -14,12 +14,12 @@ use super::super::own::JSON;
 use super::decode::decoded;
 use super::drain::Ahead;
 use super::observe::{self, End, Judged};
-use super::{Credentials, Forward, Parts};
+use super::{Credentials, Forward, Parts, content_types};
 use crate::body::{Passed, RequestBody, ResponseBody};
 use crate::breakers::{Permit, Quiet, Settling};
 use crate::error::{ErrorKind, ProxyError};
 use crate::graph::answer;
-use crate::graph::batch::{self, Batch, Changed, Operation, Results};
+use crate::graph::batch::{self, Batch, Changed, NoBatch, Operation, Results};
 use crate::graph::error::is_lock;
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::route::{self, Endpoint};
@@ -37,6 +37,9 @@ struct Told {
     uri: Uri,
     content_type: Option<HeaderValue>,
     authorization: Option<HeaderValue>,
+    /// Whether Graph undoes a coding, and which of several content types it takes, is not known. What is readable by what the call says first
+    /// is looked into; if nothing is, it may be a batch all the same.
+    is_unclear: bool,
 }
 
 /// Forwards a POST on a node path; if it is a batch, without the operations that are held, and watches the answers of its sends.
@@ -51,8 +54,6 @@ pub(in crate::stack) async fn batch<S: Forward>(
     ahead: Ahead,
 ) -> Result<Response<ResponseBody>, ProxyError> {
     let told = Told::of(&head);
-    // Whether Graph undoes a coding is not known. What is readable as it stands is looked into, whatever the header says.
-    let encoded = head.headers.get(header::CONTENT_ENCODING).is_some_and(is_coding);
     if ahead.at_least() > MOST as u64 {
         parts.telemetry.emit(UnreadBatchEvent);
         return pass(&parts, upstream, credentials, head, ahead.replay()).await;
@@ -62,11 +63,7 @@ pub(in crate::stack) async fn batch<S: Forward>(
         let answer = upstream.call(Request::from_parts(head, body)).await;
         let awaited = match copied.now() {
             Some(Passed::Whole(body)) => {
-                let batch = told.batch(&body);
-                if encoded && batch.is_none() {
-                    parts.telemetry.emit(UnreadBatchEvent);
-                }
-                batch.map(|batch| told.forwarded(&batch, &quiet))
+                told.batch(&parts, &body).map(|batch| told.forwarded(&batch, &quiet))
             }
             Some(Passed::Long) => {
                 parts.telemetry.emit(UnreadBatchEvent);
@@ -81,10 +78,10 @@ pub(in crate::stack) async fn batch<S: Forward>(
         };
     }
     let ahead = ahead.read(MOST).await?;
-    let batch = ahead.whole().and_then(|body| told.batch(body));
-    if ahead.whole().is_none() || (encoded && batch.is_none()) {
+    if ahead.whole().is_none() {
         parts.telemetry.emit(UnreadBatchEvent);
     }
+    let batch = ahead.whole().and_then(|body| told.batch(&parts, body));
     let Some(batch) = batch else {
         return pass(&parts, upstream, credentials, head, ahead.replay()).await;
     };
@@ -141,13 +138,24 @@ impl Told {
             uri: head.uri.clone(),
             content_type: header(header::CONTENT_TYPE),
             authorization: header(header::AUTHORIZATION),
+            is_unclear: head.headers.get(header::CONTENT_ENCODING).is_some_and(is_coding)
+                || content_types(&head.headers) > 1,
         }
     }
 
-    /// The batch that the call is, if it is one that sends.
-    fn batch<'r>(&'r self, body: &'r [u8]) -> Option<Batch<'r>> {
+    /// The batch that the call is, if it is one that sends. Counts what may hide sends.
+    fn batch<'r>(&'r self, parts: &Parts, body: &'r [u8]) -> Option<Batch<'r>> {
         let content_type = self.content_type.as_ref().and_then(|value| value.to_str().ok());
-        Batch::read(self.uri.query(), content_type, body).filter(Batch::sends)
+        let read = Batch::read(self.uri.query(), content_type, body);
+        let hides = match &read {
+            Ok(batch) => batch.may_hide_sends(),
+            Err(NoBatch::Other) => self.is_unclear,
+            Err(NoBatch::Unreadable) => true,
+        };
+        if hides {
+            parts.telemetry.emit(UnreadBatchEvent);
+        }
+        read.ok().filter(Batch::sends)
     }
 
     /// The sends of a batch that went out as it was.

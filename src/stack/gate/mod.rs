@@ -24,7 +24,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use pin_project_lite::pin_project;
 use tokio::sync::Semaphore;
@@ -147,7 +147,13 @@ impl<S: Forward> Gate<S> {
 /// Whether there may be sends in it, by all but its body.
 pub(super) fn may_be_batch(request: &Request<Incoming>) -> bool {
     let content_type = || request.headers().get(header::CONTENT_TYPE)?.to_str().ok();
-    is_post_on_node(request.method(), request.uri().path()) && may_be(request.uri().query(), content_type())
+    is_post_on_node(request.method(), request.uri().path())
+        && (content_types(request.headers()) > 1 || may_be(request.uri().query(), content_type()))
+}
+
+/// How many content types a request has. Of several only Meta knows which one counts.
+fn content_types(headers: &HeaderMap) -> usize {
+    headers.get_all(header::CONTENT_TYPE).iter().count()
 }
 
 impl<S: Forward> Service<Identified> for Gate<S> {

@@ -63,7 +63,7 @@ pub(super) async fn send<S: Forward>(
         && let Some(Passed::Whole(body)) = copied.now()
     {
         let content_type = content_type.as_ref().and_then(|value| value.to_str().ok());
-        permit.to(message::outline(endpoint, content_type, &body).country);
+        permit.to(message::outline(endpoint, content_type, credentials.uri.query(), &body).country);
     }
     let collected = observe::collect(body, observe::CAP).await;
     let after = Instant::now();
@@ -94,8 +94,8 @@ async fn look_closer(
         return Ok(Looked::Pass(Request::from_parts(head, ahead.replay()), credentials));
     }
     // One that is too long to look into is of an unknown class.
-    let outline =
-        ahead.whole().map(|body| message::outline(endpoint, content_type, body)).unwrap_or_default();
+    let outline = |body| message::outline(endpoint, content_type, head.uri.query(), body);
+    let outline = ahead.whole().map(outline).unwrap_or_default();
     let token = parts.breakers.holds_others().then(|| credentials.token(parts)).flatten();
     let traits = Traits { class: outline.class, country: outline.country, token };
     Ok(match parts.breakers.admit(phone, traits) {

@@ -18,10 +18,11 @@ use super::gate::{Credentials, Forward, Parts, may_be_batch, observe};
 use crate::body::{RequestBody, ResponseBody};
 use crate::breakers::{PinGate, PinTry};
 use crate::error::ProxyError;
-use crate::graph::batch::Batch;
+use crate::graph::batch::{Batch, NoBatch};
 use crate::graph::ids::PhoneNumberId;
 use crate::graph::pin::{self, Pin};
 use crate::graph::route::PinCall;
+use crate::telemetry::events::UnreadBatchEvent;
 
 /// Forwards a call, unless it carries a PIN that must not go out.
 ///
@@ -42,7 +43,7 @@ pub(super) async fn forward<S: Forward>(
     if ahead.at_least() < KEPT as u64 {
         ahead = ahead.read(KEPT).await?;
     }
-    let Some(pin) = ahead.whole().and_then(|body| find(&head, body, may_be_batch)) else {
+    let Some(pin) = ahead.whole().and_then(|body| find(&parts, &head, body, may_be_batch)) else {
         if may_be_batch {
             let batch = batch(Arc::clone(&parts), upstream, Some(credentials), head, ahead);
             return parts.detaching(batch).await;
@@ -63,12 +64,18 @@ pub(super) async fn forward<S: Forward>(
 }
 
 /// The PIN in a request. `body`: all of it.
-fn find(head: &request::Parts, body: &[u8], may_be_batch: bool) -> Option<Pin> {
+fn find(parts: &Parts, head: &request::Parts, body: &[u8], may_be_batch: bool) -> Option<Pin> {
     let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let query = head.uri.query();
     let pin = pin::read(content_type, query, body)?;
-    let is_batch = may_be_batch && Batch::read(query, content_type, body).is_some();
-    if is_batch { None } else { Some(pin) }
+    if may_be_batch {
+        match Batch::read(query, content_type, body) {
+            Ok(_) => return None,
+            Err(NoBatch::Unreadable) => parts.telemetry.emit(UnreadBatchEvent),
+            Err(NoBatch::Other) => {}
+        }
+    }
+    Some(pin)
 }
 
 /// Forwards a PIN, and takes in what Meta says to it before the app is told.
