@@ -1,5 +1,8 @@
 //! Configuration: what loads, what is refused and how it is said, what is shown, when it is loaded again.
 
+mod code_rules;
+mod sources;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -508,251 +511,6 @@ fn features_that_are_not_there_are_refused() {
 }
 
 #[test]
-fn rules_say_which_code_opens_what() {
-    let text = r#"
-        [[rule]]
-        code = 131048
-        scope = "phone"
-        extent = "business_initiated"
-        clears = "time"
-        hold = "1h"
-        [[rule]]
-        code = 130497
-        scope = "phone_country"
-        clears = "time"
-        hold = "1d"
-        [[rule]]
-        code = 131042
-        scope = "waba"
-        extent = "customer_initiated"
-        clears = "probe"
-        [[rule]]
-        code = 190
-        scope = "token"
-        extent = "all"
-        clears = "both"
-        hold = "90s""#;
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    let rule = |code, scope, extent, clears| Rule { code, scope, extent, clears };
-    let expected = [
-        rule(131_048, RuleScope::Phone, RuleExtent::BusinessInitiated, Clears::Time(hours(1))),
-        rule(130_497, RuleScope::PhoneCountry, RuleExtent::All, Clears::Time(hours(24))),
-        rule(131_042, RuleScope::Waba, RuleExtent::CustomerInitiated, Clears::Probe),
-        rule(190, RuleScope::Token, RuleExtent::All, Clears::Both(Duration::from_secs(90))),
-    ];
-    let config = load(text, &[]).unwrap();
-    assert_eq!(config.rules, expected);
-    assert_eq!(
-        load(&config.to_toml_redacted(), &[]).unwrap().rules,
-        expected,
-        "{}",
-        config.to_toml_redacted()
-    );
-    assert_eq!(
-        config.to_json_redacted()["rule"][0],
-        serde_json::json!({ "code": 131048, "scope": "phone", "extent": "business_initiated", "clears": "time", "hold": "1h" })
-    );
-
-    let one =
-        "[{ code = 131064, scope = 'waba', extent = 'business_initiated', clears = 'time', hold = '2h' }]";
-    let waba = rule(131_064, RuleScope::Waba, RuleExtent::BusinessInitiated, Clears::Time(hours(2)));
-    assert_eq!(load(text, &[("SENDFUSE__RULE", one)]).unwrap().rules, [waba]);
-    assert_eq!(load(text, &[("SENDFUSE__RULE", "[]")]).unwrap().rules, []);
-}
-
-/// The example in the reference is one that loads.
-#[test]
-fn the_example_of_rules_loads() {
-    let reference = fs::read_to_string(shipped().join("sendfuse.toml")).unwrap();
-    let comment = reference.lines().skip_while(|line| *line != "#   rule = [");
-    let example: String =
-        comment.take_while(|line| line.starts_with("#  ")).map(|line| format!("{}\n", &line[1..])).collect();
-    assert_eq!(load(&example, &[]).unwrap().rules.len(), 3, "{example}");
-}
-
-#[test]
-fn a_bad_rule_is_refused_with_path_value_and_rule() {
-    let base = [("code", "131048"), ("scope", "\"phone\""), ("clears", "\"time\""), ("hold", "\"1h\"")];
-    // The base with some keys changed; an empty value takes the key away.
-    let with = |changes: &[(&'static str, &'static str)]| {
-        let mut keys = std::collections::BTreeMap::from(base);
-        keys.extend(changes.iter().copied());
-        let keys = keys.iter().filter(|(_, value)| !value.is_empty());
-        let keys: Vec<String> = keys.map(|(key, value)| format!("{key} = {value}")).collect();
-        format!("{{ {} }}", keys.join(", "))
-    };
-    let lock = "is a lock, which opens breakers without a rule";
-    let pin = "is about PINs, which pin_guard is for";
-    let payment = "is about payment or SIP calls, which hold no message back";
-    let single = "is about one message or one recipient: a breaker would hold back all the others";
-    let number = "must be a whole number, 1 to 99999999";
-    let scopes = "must be \"phone\" or \"waba\" or \"phone_country\" or \"token\"";
-    let extents = "must be \"all\" or \"business_initiated\" or \"customer_initiated\"";
-    let token = "must be \"token\" for code 190: a token's end is no phone's fault";
-    let country = "must be \"phone_country\" for code 130497: other countries' users get their messages";
-    let no_probe = "must be \"time\" with scope = \"phone_country\": no probe tells about a country";
-    let cases: &[(&[(&str, &str)], String)] = &[
-        (&[("code", "131031")], format!("code = 131031: {lock}")),
-        (&[("code", "368")], format!("code = 368: {lock}")),
-        (&[("code", "133005")], format!("code = 133005: {pin}")),
-        (&[("code", "141006")], format!("code = 141006: {payment}")),
-        (&[("code", "138024")], format!("code = 138024: {payment}")),
-        (&[("code", "131026")], format!("code = 131026: {single}")),
-        (&[("code", "0")], format!("code = 0: {number}")),
-        (&[("code", "-1")], format!("code = -1: {number}")),
-        (&[("code", "100000000")], format!("code = 100000000: {number}")),
-        (&[("code", "\"131048\"")], format!("code = \"131048\": {number}")),
-        (&[("code", "")], "code: must be given".to_owned()),
-        (&[("scope", "\"account\"")], format!("scope = \"account\": {scopes}")),
-        (&[("scope", "1")], "scope = 1: must be a string in quotes".to_owned()),
-        (&[("scope", "")], "scope: must be given".to_owned()),
-        (&[("scope", "\"token\"")], "scope = \"token\": \"token\" is for code 190 only".to_owned()),
-        (&[("code", "190")], format!("scope = \"phone\": {token}")),
-        (&[("code", "190"), ("scope", "\"phone_country\"")], format!("scope = \"phone_country\": {token}")),
-        (&[("code", "130497")], format!("scope = \"phone\": {country}")),
-        (&[("code", "130497"), ("scope", "\"waba\"")], format!("scope = \"waba\": {country}")),
-        (&[("extent", "\"marketing\"")], format!("extent = \"marketing\": {extents}")),
-        (
-            &[("code", "190"), ("scope", "\"token\""), ("extent", "\"business_initiated\"")],
-            "extent = \"business_initiated\": must be \"all\" with scope = \"token\": a bad token sends nothing".to_owned(),
-        ),
-        (&[("clears", "\"never\"")], "clears = \"never\": must be \"probe\" or \"time\" or \"both\"".to_owned()),
-        (&[("clears", "")], "clears: must be given".to_owned()),
-        (&[("scope", "\"phone_country\""), ("clears", "\"both\"")], format!("clears = \"both\": {no_probe}")),
-        (
-            &[("scope", "\"phone_country\""), ("clears", "\"probe\""), ("hold", "")],
-            format!("clears = \"probe\": {no_probe}"),
-        ),
-        (
-            &[("clears", "\"probe\"")],
-            "hold = \"1h\": is for clears = \"time\" and \"both\": a probe takes no time".to_owned(),
-        ),
-        (&[("hold", "")], "hold: must be given".to_owned()),
-        (&[("clears", "\"both\""), ("hold", "")], "hold: must be given".to_owned()),
-        (&[("hold", "60")], format!("hold = 60: {DURATION}")),
-        (&[("hold", "\"0s\"")], "hold = \"0s\": must be longer than zero".to_owned()),
-        (&[("scop", "\"waba\"")], "scop: there is no such key; did you mean scope?".to_owned()),
-        (&[("\"a\\nb\"", "1")], "\"a\\nb\": there is no such key".to_owned()),
-    ];
-    for (changes, expected) in cases {
-        let text = format!("rule = [{}]", with(changes));
-        assert_eq!(mistakes(&text, &[]), [format!("rule[0].{expected}")], "{text}");
-    }
-
-    // All at once, and counted from the first.
-    let bad = with(&[("code", "368"), ("scope", "1"), ("extent", "2"), ("hold", ""), ("x", "1")]);
-    let text = format!("rule = [{}, {bad}, {}]", with(&[]), with(&[("clears", "\"x\"")]));
-    let found = mistakes(&text, &[]);
-    let places: Vec<&str> = found.iter().map(|line| line.split([' ', ':']).next().unwrap()).collect();
-    assert_eq!(
-        places,
-        [
-            "rule[1].code",
-            "rule[1].extent",
-            "rule[1].hold",
-            "rule[1].scope",
-            "rule[1].x",
-            "rule[2].clears",
-            "rule[2].code"
-        ]
-    );
-    assert_eq!(found[6], "rule[2].code = 131048: rule[0] is for 131048 too: a code has one rule");
-
-    let list = "must be a list of tables, as in [{ code = 131048, scope = \"phone\", clears = \"time\", hold = \"1h\" }]";
-    for text in ["rule = 1", "rule = [1]", "rule = \"x\"", "[rule]\ncode = 131048"] {
-        assert_eq!(mistakes(text, &[]), [format!("rule: {list}")], "{text}");
-    }
-    for value in ["", "131048", "[131048]", "[{ code = 131048 }"] {
-        assert_eq!(
-            mistakes("", &[("SENDFUSE__RULE", value)]),
-            [format!("SENDFUSE__RULE: {list}")],
-            "{value}"
-        );
-    }
-    assert_eq!(
-        mistakes("", &[("SENDFUSE__RULE", "[{ code = 368, scope = 'phone', clears = 'probe' }]")]),
-        [format!("SENDFUSE__RULE[0].code = 368: {lock}")]
-    );
-}
-
-#[test]
-fn forwarders_have_a_name_a_path_a_header_and_a_secret() {
-    let directory = TempDir::new().unwrap();
-    let file = directory.path().join("secret");
-    fs::write(&file, format!("{MARK}\n")).unwrap();
-    let dualhook = "name = \"dualhook\"\npath = \"/webhook/dualhook\"\nheader = \"X-Dualhook-Signature\"";
-    let other = "name = \"b\"\npath = \"/b\"\nheader = \"x-hub-signature-256\"";
-    let text = format!(
-        "[[webhook.source]]\n{dualhook}\nsecret = \"{MARK}\"\n[[webhook.source]]\n{other}\nsecret_file = {file:?}"
-    );
-    let list = |text: &str| format!("{{ {} }}", text.replace('\n', ", "));
-    let variable = format!(
-        "[{}, {}]",
-        list(&format!("{dualhook}\nsecret = \"{MARK}\"")),
-        list(&format!("{other}\nsecret_file = {file:?}"))
-    );
-    for config in [load(&text, &[]).unwrap(), load("", &[("SENDFUSE__WEBHOOK__SOURCE", &variable)]).unwrap()]
-    {
-        let [first, second] = &config.webhook.sources[..] else { panic!("two sources") };
-        assert_eq!((&*first.name, &*first.path), ("dualhook", "/webhook/dualhook"));
-        assert_eq!((first.header.as_str(), first.secret.expose()), ("x-dualhook-signature", MARK));
-        assert_eq!((&*second.name, second.secret.expose()), ("b", MARK));
-        let shown = config.to_toml_redacted();
-        assert!(!format!("{config:?}{shown}{}", config.to_json_redacted()).contains(MARK), "{shown}");
-        let again = load(&shown, &[]).unwrap();
-        assert_eq!(again.webhook.sources[0].path, first.path);
-        assert_eq!(again.to_toml_redacted(), shown);
-    }
-    assert_eq!(
-        mistakes(
-            "[[webhook.source]]\nname = \"\"\npath = \"x\"\nhaeder = \"X\"\nsecret_file = \"/no/such\"",
-            &[]
-        ),
-        [
-            "webhook.source[0].haeder: there is no such key; did you mean header?",
-            "webhook.source[0].header: is missing",
-            "webhook.source[0].name = \"\": must be 1 to 64 letters, digits and -_.",
-            "webhook.source[0].path = \"x\": must begin with / and go on with letters, digits and -._~/",
-            "webhook.source[0].secret_file: cannot be read: No such file or directory (os error 2)",
-        ]
-    );
-    let none = "webhook.source[0].secret: is missing: anyone could post";
-    assert_eq!(mistakes(&format!("[[webhook.source]]\n{dualhook}"), &[]), [none]);
-    assert_eq!(mistakes(&format!("[[webhook.source]]\n{dualhook}\nsecret = \"\""), &[]), [none]);
-    assert_eq!(
-        mistakes(&format!("[[webhook.source]]\n{}\nsecret = \"s\"", other.replace("x-hub", "x hub")), &[]),
-        [
-            "webhook.source[0].header = \"x hub-signature-256\": must be the name of a header, as in \"X-Signature\""
-        ]
-    );
-    let twice = format!("[[webhook.source]]\n{other}\nsecret = \"s\"\n").repeat(2);
-    assert_eq!(
-        mistakes(&format!("webhook.path = \"/b\"\n{}", twice.replacen("/b", "/c", 1)), &[]),
-        [
-            "webhook.source[1].name = \"b\": is another source's",
-            "webhook.source[1].path = \"/b\": is webhook.path: each needs a path of its own",
-        ]
-    );
-    assert_eq!(
-        mistakes(&twice, &[]),
-        [
-            "webhook.source[1].name = \"b\": is another source's",
-            "webhook.source[1].path = \"/b\": is another source's: each needs a path of its own",
-        ]
-    );
-}
-
-#[test]
-fn there_are_at_most_64_rules() {
-    let rules = |count: i64| {
-        let rule = |code| format!("{{ code = {code}, scope = 'phone', clears = 'probe' }}");
-        format!("rule = [{}]", (0..count).map(|index| rule(200_000 + index)).collect::<Vec<_>>().join(", "))
-    };
-    assert_eq!(load(&rules(64), &[]).unwrap().rules.len(), 64);
-    assert_eq!(mistakes(&rules(65), &[]), ["rule: must be at most 64, not 65"]);
-}
-
-#[test]
 fn watching_is_off_or_has_a_pace() {
     let watch = |text: &str| load("", &[("SENDFUSE__PROBE__WATCH", text)]).map(|config| config.probe.watch);
     for (text, expected) in [
@@ -923,7 +681,26 @@ fn syntax_errors_are_named_by_line_and_column_and_show_nothing() {
         mistakes("[admin]\ntoken = 99999999999999999999", &[]),
         ["sendfuse.toml:2:9: must be a number of at most 64 bits"]
     );
-    assert_eq!(mistakes("mode = \"observe\"\nmode = \"enforce\"", &[]), ["sendfuse.toml:2:1: duplicate key"]);
+    assert_eq!(
+        mistakes("mode = \"observe\"\nmode = \"enforce\"", &[]),
+        ["sendfuse.toml:2:1: duplicate key: it is given above already, so remove one of the two"]
+    );
+}
+
+/// The shipped file has both lists, empty.
+#[test]
+fn a_rule_after_the_shipped_configuration_is_told_what_to_remove() {
+    let shipped = fs::read_to_string(shipped().join("sendfuse.toml")).unwrap();
+    let first = shipped.lines().count() + 1;
+    let text = format!("{shipped}[[rule]]\ncode = 131048\n  [[webhook.source]] # Dualhook\nname = \"b\"\n");
+    let said = |line: usize, column, header, empty| {
+        let rule = format!("{header} takes the place of the line `{empty}` above, so remove that one");
+        format!("sendfuse.toml:{line}:{column}: duplicate key: {rule}")
+    };
+    assert_eq!(
+        mistakes(&text, &[]),
+        [said(first, 3, "[[rule]]", "rule = []"), said(first + 2, 13, "[[webhook.source]]", "source = []")]
+    );
 }
 
 #[test]

@@ -99,6 +99,14 @@ fn greet(config: &Config, at: Addresses, out: &mut dyn Write) -> std::io::Result
         Some(file) => writeln!(out, "  state     {}", file.display())?,
         None => writeln!(out, "  state     in memory only: a restart forgets which numbers are locked")?,
     }
+    for (name, count, what) in [
+        ("rules  ", config.rules.len(), "for other errors than a lock"),
+        ("sources", config.webhook.sources.len(), "of webhooks beside Meta"),
+    ] {
+        if count > 0 {
+            writeln!(out, "  {name}   {count} {what}")?;
+        }
+    }
     if config.mode == config::Mode::Observe {
         writeln!(out, "  observing: nothing is rejected")?;
     }
@@ -154,4 +162,27 @@ fn take_over(new: &Config, wired: &Wired, certificates: Option<&TlsCerts>) -> Re
         certificates.replace(pair);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Clears, Rule, RuleExtent, RuleScope};
+
+    #[test]
+    fn the_greeting_says_how_many_rules_there_are() {
+        let at = || std::net::SocketAddr::from(([127, 0, 0, 1], 8080));
+        let greeting = |config: &Config| {
+            let mut out = Vec::new();
+            greet(config, Addresses { proxy: at(), webhook: at(), admin: at() }, &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let mut config = Config::default();
+        assert!(!greeting(&config).contains("rules"));
+        let (scope, extent, clears) = (RuleScope::Phone, RuleExtent::All, Clears::Probe);
+        config.rules = vec![Rule { code: 131_048, scope, extent, clears }; 2];
+        let said = greeting(&config);
+        assert!(said.contains("\n  rules     2 for other errors than a lock\n"), "{said}");
+        assert!(!said.contains("sources"), "{said}");
+    }
 }

@@ -152,16 +152,17 @@ impl Entry<'_> {
         let scope = self.need("scope", one_of(&SCOPES));
         let extent =
             if self.has("extent") { self.need("extent", one_of(&EXTENTS)) } else { Some(RuleExtent::All) };
-        let clears = self.clears();
+        let clearing = self.need("clears", one_of(&CLEARINGS));
+        let clears = clearing.and_then(|clearing| self.clears(clearing));
         self.problems.extend(unknown_keys(&self.at, self.table, &KEYS));
-        let rule = Rule { code: code?, scope: scope?, extent: extent?, clears: clears? };
-        self.judge(&rule);
-        Some(rule)
+        if let Some(scope) = scope {
+            self.judge(scope, code, extent, clearing);
+        }
+        Some(Rule { code: code?, scope: scope?, extent: extent?, clears: clears? })
     }
 
-    fn clears(&mut self) -> Option<Clears> {
-        let word = self.need("clears", one_of(&CLEARINGS))?;
-        match word {
+    fn clears(&mut self, clearing: Clearing) -> Option<Clears> {
+        match clearing {
             Clearing::Probe if self.has("hold") => {
                 self.refuse("hold", "is for clears = \"time\" and \"both\": a probe takes no time");
                 None
@@ -172,31 +173,36 @@ impl Entry<'_> {
         }
     }
 
-    /// What the keys must be together.
-    fn judge(&mut self, rule: &Rule) {
-        match rule.scope {
-            RuleScope::Token if rule.code != TOKEN_INVALID => {
+    /// What the keys must be beside the scope, as far as each is good by itself.
+    fn judge(
+        &mut self,
+        scope: RuleScope,
+        code: Option<i64>,
+        extent: Option<RuleExtent>,
+        clearing: Option<Clearing>,
+    ) {
+        let is_token = scope == RuleScope::Token;
+        match code {
+            Some(code) if is_token && code != TOKEN_INVALID => {
                 self.refuse("scope", format!("\"token\" is for code {TOKEN_INVALID} only"));
             }
-            RuleScope::Token if rule.extent != RuleExtent::All => {
-                self.refuse("extent", "must be \"all\" with scope = \"token\": a bad token sends nothing");
+            Some(TOKEN_INVALID) if !is_token => {
+                let why = "a token's end is no phone's fault";
+                self.refuse("scope", format!("must be \"token\" for code {TOKEN_INVALID}: {why}"));
             }
-            RuleScope::PhoneCountry if !matches!(rule.clears, Clears::Time(_)) => {
-                self.refuse(
-                    "clears",
-                    "must be \"time\" with scope = \"phone_country\": no probe tells about a country",
-                );
-            }
-            RuleScope::Phone | RuleScope::Waba | RuleScope::PhoneCountry if rule.code == TOKEN_INVALID => {
-                self.refuse(
-                    "scope",
-                    format!("must be \"token\" for code {TOKEN_INVALID}: a token's end is no phone's fault"),
-                );
-            }
-            RuleScope::Phone | RuleScope::Waba if rule.code == COUNTRY_CLOSED => {
-                self.refuse("scope", format!("must be \"phone_country\" for code {COUNTRY_CLOSED}: other countries' users get their messages"));
+            Some(COUNTRY_CLOSED) if scope != RuleScope::PhoneCountry => {
+                let why = "other countries' users get their messages";
+                self.refuse("scope", format!("must be \"phone_country\" for code {COUNTRY_CLOSED}: {why}"));
             }
             _ => {}
+        }
+        if is_token && extent.is_some_and(|extent| extent != RuleExtent::All) {
+            self.refuse("extent", "must be \"all\" with scope = \"token\": a bad token sends nothing");
+        }
+        let by_probe = clearing.is_some_and(|clearing| clearing != Clearing::Time);
+        if scope == RuleScope::PhoneCountry && by_probe {
+            let rule = "must be \"time\" with scope = \"phone_country\": no probe tells about a country";
+            self.refuse("clears", rule);
         }
     }
 

@@ -51,10 +51,30 @@ fn parse(file: &Path) -> Result<Table, Problems> {
             return Problem::new(at, None, "must be a number of at most 64 bits").into();
         }
         errors.sort_by_key(|error| error.span().map(|span| span.start));
-        let problems =
-            errors.iter().map(|error| Problem::new(place(&name, &text, error.span()), None, error.message()));
+        let problems = errors.iter().map(|error| {
+            let at = place(&name, &text, error.span());
+            Problem::new(at, None, syntax_rule(error.message(), &text, error.span()))
+        });
         Problems::from_iter(problems)
     })
+}
+
+/// The parser's own words; of a key that is there twice, also what to do. Nothing of the file is shown: it may be a secret.
+fn syntax_rule(message: &str, text: &str, span: Option<Range<usize>>) -> String {
+    if message != "duplicate key" {
+        return message.to_owned();
+    }
+    let before = span.and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = text.get(before.rfind('\n').map_or(0, |at| at + 1)..).unwrap_or_default().trim_start();
+    let list = [("[[rule]]", "rule = []"), ("[[webhook.source]]", "source = []")]
+        .into_iter()
+        .find(|(header, _)| line.starts_with(header));
+    match list {
+        Some((header, empty)) => {
+            format!("{message}: {header} takes the place of the line `{empty}` above, so remove that one")
+        }
+        None => format!("{message}: it is given above already, so remove one of the two"),
+    }
 }
 
 /// `sendfuse.toml:12:5`: line and column, in characters, from 1.
@@ -88,15 +108,7 @@ fn read(r: &mut Reader) -> Config {
             ),
             http: r.value("upstream.http", d.upstream.http, http_version),
         },
-        webhook: Webhook {
-            listen: r.value("webhook.listen", d.webhook.listen, rules::address),
-            path: r.value("webhook.path", d.webhook.path, rules::url_path),
-            app_secrets: secrets::several(r, "webhook.app_secrets", "webhook.app_secrets_file"),
-            verify_token: secrets::one(r, "webhook.verify_token", "webhook.verify_token_file", Charset::Line),
-            relay_to: r.value("webhook.relay_to", None, rules::relay_url),
-            sources: sources::sources(r),
-            deaf_after: r.value("webhook.deaf_after", d.webhook.deaf_after, some_duration),
-        },
+        webhook: webhook(r, d.webhook),
         admin: Admin {
             listen: r.value("admin.listen", d.admin.listen, rules::address),
             token: secrets::one(r, "admin.token", "admin.token_file", Charset::Header),
@@ -135,6 +147,19 @@ fn read(r: &mut Reader) -> Config {
         not_yet(r, path, only);
     }
     config
+}
+
+fn webhook(r: &mut Reader, d: Webhook) -> Webhook {
+    let path = r.value("webhook.path", d.path, rules::url_path);
+    Webhook {
+        listen: r.value("webhook.listen", d.listen, rules::address),
+        app_secrets: secrets::several(r, "webhook.app_secrets", "webhook.app_secrets_file"),
+        verify_token: secrets::one(r, "webhook.verify_token", "webhook.verify_token_file", Charset::Line),
+        relay_to: r.value("webhook.relay_to", None, rules::relay_url),
+        sources: sources::sources(r, &path),
+        deaf_after: r.value("webhook.deaf_after", d.deaf_after, some_duration),
+        path,
+    }
 }
 
 fn breaker(r: &mut Reader, d: Breaker) -> Breaker {
@@ -232,7 +257,6 @@ fn judge(r: &mut Reader, c: &Config) {
         );
     }
     judge_admin(r, &c.admin);
-    sources::judge(r, &c.webhook);
 }
 
 fn judge_admin(r: &mut Reader, admin: &Admin) {

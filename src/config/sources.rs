@@ -6,7 +6,7 @@ use toml::Table;
 use super::problem::Problem;
 use super::read::{Given, Reader, unknown_keys};
 use super::secrets::{self, Charset};
-use super::{Webhook, WebhookSource, rules};
+use super::{WebhookSource, rules};
 
 /// The key.
 const SOURCES: &str = "webhook.source";
@@ -15,8 +15,9 @@ const KEYS: [&str; 5] = ["name", "path", "header", "secret", "secret_file"];
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 64;
 
-/// All sources that are given. One that has a mistake is left out.
-pub(super) fn sources(reader: &mut Reader) -> Vec<WebhookSource> {
+/// All sources that are given. One that has a mistake is left out. Each needs a path of its own, and none has `callback`, which is
+/// that of the callback URL.
+pub(super) fn sources(reader: &mut Reader, callback: &str) -> Vec<WebhookSource> {
     let Some(given) = reader.given(SOURCES) else { return Vec::new() };
     let tables: Option<Vec<Table>> = given.toml().and_then(|value| value.try_into().ok());
     let Some(tables) = tables else {
@@ -25,16 +26,46 @@ pub(super) fn sources(reader: &mut Reader) -> Vec<WebhookSource> {
         reader.refuse(SOURCES, Problem::new(given.at, None, rule));
         return Vec::new();
     };
-    let one = |(index, table): (usize, &Table)| source(reader, &format!("{}[{index}]", given.at), table);
+    // Where it is refused, this is its default, which nobody has given.
+    let callback = reader.all_good(&["webhook.path"]).then(|| callback.to_owned());
+    let mut taken = Taken { callback, ..Taken::default() };
+    let one = |(index, table): (usize, &Table)| {
+        source(reader, &format!("{}[{index}]", given.at), table, &mut taken)
+    };
     tables.iter().enumerate().filter_map(one).collect()
 }
 
-fn source(reader: &mut Reader, at: &str, table: &Table) -> Option<WebhookSource> {
+/// What the sources before one have, whatever else is wrong with them.
+#[derive(Default)]
+struct Taken {
+    callback: Option<String>,
+    names: Vec<String>,
+    paths: Vec<String>,
+}
+
+fn source(reader: &mut Reader, at: &str, table: &Table, taken: &mut Taken) -> Option<WebhookSource> {
     for problem in unknown_keys(at, table, &KEYS) {
         reader.refuse(SOURCES, problem);
     }
-    let name = needed(reader, at, table, "name", name);
-    let path = needed(reader, at, table, "path", rules::url_path);
+    let name = needed(reader, at, table, "name", |given| {
+        let name = name(given)?;
+        if taken.names.contains(&name) {
+            return Err("is another source's".to_owned());
+        }
+        taken.names.push(name.clone());
+        Ok(name)
+    });
+    let path = needed(reader, at, table, "path", |given| {
+        let path = rules::url_path(given)?;
+        if taken.callback.as_ref() == Some(&path) {
+            return Err("is webhook.path: each needs a path of its own".to_owned());
+        }
+        if taken.paths.contains(&path) {
+            return Err("is another source's: each needs a path of its own".to_owned());
+        }
+        taken.paths.push(path.clone());
+        Ok(path)
+    });
     let header = needed(reader, at, table, "header", header);
     let secret = secret(at, table).map_err(|problem| reader.refuse(SOURCES, problem)).ok();
     Some(WebhookSource { name: name?, path: path?, header: header?, secret: secret? })
@@ -89,26 +120,4 @@ fn name(given: &Given) -> Result<String, String> {
 
 fn header(given: &Given) -> Result<HeaderName, String> {
     given.text()?.parse().map_err(|_| "must be the name of a header, as in \"X-Signature\"".to_owned())
-}
-
-/// What sources must be beside each other, and beside the path of the callback URL.
-pub(super) fn judge(reader: &mut Reader, webhook: &Webhook) {
-    if !reader.all_good(&[SOURCES, "webhook.path"]) {
-        return;
-    }
-    for (index, source) in webhook.sources.iter().enumerate() {
-        let mut before = webhook.sources.iter().take(index);
-        let mut refuse = |key: &str, value: &str, rule: &str| {
-            let at = format!("{SOURCES}[{index}].{key}");
-            reader.refuse(SOURCES, Problem::new(at, Some(format!("{value:?}")), rule));
-        };
-        if source.path == webhook.path {
-            refuse("path", &source.path, "is webhook.path: each needs a path of its own");
-        } else if before.clone().any(|other| other.path == source.path) {
-            refuse("path", &source.path, "is another source's: each needs a path of its own");
-        }
-        if before.any(|other| other.name == source.name) {
-            refuse("name", &source.name, "is another source's");
-        }
-    }
 }
