@@ -6,6 +6,7 @@ mod codes;
 mod events;
 mod locks;
 mod sockets;
+mod switches;
 mod timelines;
 
 use std::io;

@@ -92,6 +92,9 @@ Unlock it:
 
 See what has arrived:
   curl http://{at}/_simulator/counts
+
+All that can be switched:
+  curl http://{at}/_simulator/
 ",
         // Another one may be real, and is not repeated.
         if args.app_secret == defaults.app_secret { &defaults.app_secret } else { "(your --app-secret)" },

@@ -1,96 +1,33 @@
 //! The simulator's own switches over HTTP, for whoever runs it as a command. JSON in, JSON out; but for timelines, which are text.
-//!
-//! | request | body |
-//! |---|---|
-//! | `POST /_simulator/lock` | `{"phone":"…","profile":"async"}`; `sync403`, `sync400`, `ban`, `review_pending`, `intermittent` (+ `"delivered_percent":30`), `late_duplicates` (+ `"after":"30s"`), `reengagement_wave` (+ `"lasting":"10m","failed_percent":80`); each may have `"failures_after":"200ms..30s"`, `"code":131048`, `"class":"business_initiated"`, `"calling_code":"55"`, `"expires_after":"30m"` |
-//! | `POST /_simulator/unlock` | `{"phone":"…"}` |
-//! | `POST /_simulator/lock_waba` | `{"waba":"…","reason":"disabled","profile":"async"}`; `deleted`, `offboarded`, `review_rejected`, `restricted`, `restricted_business_initiated`, `restricted_customer_initiated`; the rest as of `lock`, and `"health":"banned"` |
-//! | `POST /_simulator/unlock_waba` | `{"waba":"…"}` |
-//! | `POST /_simulator/wabas` | `{"phones":"206540352240000..206540352249999","each":10}`: makes phones under WABAs, and answers the WABAs |
-//! | `POST /_simulator/health` | `{"phone":"…","health":"sip_blocked"}` (or a WABA's id); `available`, `app_sip_blocked`, `payment_blocked`, `limited_with_errors`, `banned`, `banned_unpaid`, `not_linked`, `{"blocked":{"entity":"WABA","code":141099}}`, `{"custom":{…}}`, or null |
-//! | `POST /_simulator/fault` | `{"phone":"…","on":"sends","times":1,"fault":"delay","delay":"2s"}`, see [`Fault`](super::Fault); only `fault` is needed |
-//! | `POST /_simulator/clear_faults` | `{"phone":"…"}` or `{}` for all |
-//! | `POST /_simulator/statuses` | `{"delay":"200ms..30s"}`: from acceptance to the first status, and from each to the next |
-//! | `POST /_simulator/revoke_token`, `restore_token` | `{"token":"…"}`: every call with it is answered 190 meanwhile |
-//! | `POST /_simulator/event` | `{"waba":"…","event":"disabled"}`, see [`News`](super::News); all may have `"expires_after":"30m"`, `"older_by":"10m"`, `"ban_state":"list"`, `"expiration":"iso"`, `"entry_id":"partner"`, `"phone_number":"display"`, `"entry_first":true`, `"via":{"url":"…","header":"…","secret":"…"}` |
-//! | `POST /_simulator/webhook` | `{"waba":"…","field":"account_update","value":{…}}` |
-//! | `POST /_simulator/timeline` | the text of a [timeline](super::timeline), which begins now |
-//! | `GET /_simulator/counts` | |
+//! What there is stands in `switches`, and `GET /_simulator/` lists it.
+
+mod switches;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use serde::Deserialize;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::Simulator;
 use super::http::{Payload, full, response};
 use super::nodes::Target;
-use super::timeline::range;
-use super::{AccountLock, Delay, Event, FaultRule, Health, Lock, Simulator, Timeline};
 
-#[derive(Deserialize)]
-struct LockPhone {
-    phone: String,
-    #[serde(flatten)]
-    lock: Lock,
-}
+use switches::SWITCHES;
 
-#[derive(Deserialize)]
-struct OnPhone {
-    phone: String,
-}
+/// What a switch answers: JSON, or why it cannot do it.
+type Done = Result<Value, String>;
 
-#[derive(Deserialize)]
-struct LockWaba {
-    waba: String,
-    #[serde(flatten)]
-    lock: AccountLock,
-}
-
-#[derive(Deserialize)]
-struct OnWaba {
-    waba: String,
-}
-
-#[derive(Deserialize)]
-struct Wabas {
-    phones: String,
-    each: usize,
-}
-
-#[derive(Deserialize)]
-struct OnToken {
-    token: String,
-}
-
-#[derive(Deserialize)]
-struct EventOf {
-    waba: String,
-    #[serde(flatten)]
-    event: Event,
-}
-
-#[derive(Deserialize)]
-struct SetHealth {
-    phone: String,
-    health: Option<Health>,
-}
-
-#[derive(Deserialize)]
-struct Statuses {
-    delay: Delay,
-}
-
-#[derive(Deserialize)]
-struct ClearFaults {
-    phone: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Webhook {
-    waba: String,
-    field: String,
-    value: Value,
+/// A switch.
+struct Switch {
+    method: &'static str,
+    /// The last segment of its path.
+    name: &'static str,
+    /// A body that is good, if it takes one.
+    example: &'static str,
+    /// What else it takes, and what it does.
+    more: &'static str,
+    work: fn(&Simulator, &[u8]) -> Done,
 }
 
 /// Answers a request under `/_simulator/`.
@@ -100,55 +37,70 @@ pub(super) fn answer(
     target: &Target,
     body: &Bytes,
 ) -> Response<Payload> {
-    let done = match (method.as_str(), target.edge().unwrap_or_default()) {
-        ("GET", "counts") => Ok(json!(simulator.counts())),
-        ("POST", "lock") => with(body, |order: LockPhone| simulator.lock(&order.phone, order.lock)),
-        ("POST", "unlock") => with(body, |order: OnPhone| simulator.unlock(&order.phone)),
-        ("POST", "lock_waba") => with(body, |order: LockWaba| simulator.lock_waba(&order.waba, order.lock)),
-        ("POST", "unlock_waba") => with(body, |order: OnWaba| simulator.unlock_waba(&order.waba)),
-        ("POST", "wabas") => add_wabas(simulator, body),
-        ("POST", "revoke_token") => with(body, |order: OnToken| simulator.revoke_token(&order.token)),
-        ("POST", "restore_token") => with(body, |order: OnToken| simulator.restore_token(&order.token)),
-        ("POST", "event") => with(body, |order: EventOf| simulator.account_event(&order.waba, order.event)),
-        ("POST", "health") => with(body, |order: SetHealth| simulator.set_health(&order.phone, order.health)),
-        ("POST", "fault") => with(body, |rule: FaultRule| simulator.fault(rule)),
-        ("POST", "clear_faults") => {
-            with(body, |order: ClearFaults| simulator.clear_faults(order.phone.as_deref()))
+    let name = target.edge().unwrap_or_default();
+    let switch = SWITCHES.iter().find(|switch| switch.method == method.as_str() && switch.name == name);
+    let (status, value) = match switch.map(|switch| (switch.work)(simulator, body)) {
+        Some(Ok(value)) => (StatusCode::OK, value),
+        Some(Err(text)) => (StatusCode::BAD_REQUEST, json!({"error": text})),
+        None if method == Method::GET && target.is_control_itself() => {
+            let listed = SWITCHES.iter().map(
+                |switch| json!({"request": switch.request(), "example": switch.example, "more": switch.more}),
+            );
+            (StatusCode::OK, json!({"switches": listed.collect::<Vec<_>>()}))
         }
-        ("POST", "statuses") => with(body, |order: Statuses| simulator.set_status_delay(order.delay)),
-        ("POST", "timeline") => play(simulator, body),
-        ("POST", "webhook") => {
-            with(body, |order: Webhook| simulator.webhook(&order.waba, &order.field, order.value))
+        None => {
+            let text = "no such switch; GET /_simulator/ lists them";
+            (StatusCode::NOT_FOUND, json!({"error": text}))
         }
-        _ => Err((StatusCode::NOT_FOUND, "no such switch".to_owned())),
-    };
-    let (status, value) = match done {
-        Ok(value) => (StatusCode::OK, value),
-        Err((status, text)) => (status, json!({"error": text})),
     };
     let json = HeaderValue::from_static("application/json");
     response(status, HeaderMap::from_iter([(header::CONTENT_TYPE, json)]), full(value.to_string().into()))
 }
 
-fn add_wabas(simulator: &Simulator, body: &[u8]) -> Result<Value, (StatusCode, String)> {
-    let refused = |text: String| (StatusCode::BAD_REQUEST, text);
-    let order: Wabas = serde_json::from_slice(body).map_err(|error| refused(error.to_string()))?;
-    let phones = range(&order.phones).map_err(|(what, rule)| refused(format!("`{what}`: {rule}")))?;
-    Ok(json!({"wabas": simulator.add_wabas(phones, order.each)}))
+/// All switches, for people to read.
+pub fn switches() -> String {
+    let mut text = "Switches, while it runs (JSON; GET /_simulator/ lists them):\n".to_owned();
+    for switch in SWITCHES {
+        text.push_str(&format!("  {} {}\n", switch.request(), switch.example).replace(" \n", "\n"));
+        if !switch.more.is_empty() {
+            text.push_str(&format!("      {}\n", switch.more));
+        }
+    }
+    text
 }
 
-fn play(simulator: &Simulator, text: &[u8]) -> Result<Value, (StatusCode, String)> {
-    let refused = |text: String| (StatusCode::BAD_REQUEST, text);
-    let text = std::str::from_utf8(text).map_err(|error| refused(error.to_string()))?;
-    let timeline = Timeline::parse(text).map_err(|error| refused(error.to_string()))?;
-    tokio::spawn(simulator.play(timeline));
+impl Switch {
+    /// `POST /_simulator/lock`
+    fn request(&self) -> String {
+        format!("{} /_simulator/{}", self.method, self.name)
+    }
+}
+
+/// Does what a body asks for.
+fn with<T: DeserializeOwned + Serialize>(body: &[u8], work: impl FnOnce(T)) -> Done {
+    work(read(body)?);
     Ok(json!({"success": true}))
 }
 
-fn with<T: DeserializeOwned>(body: &[u8], work: impl FnOnce(T)) -> Result<Value, (StatusCode, String)> {
-    let order = serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))?;
-    work(order);
-    Ok(json!({"success": true}))
+/// Reads a body. A member that means nothing to it is refused: it would be taken for one that has no effect.
+fn read<T: DeserializeOwned + Serialize>(body: &[u8]) -> Result<T, String> {
+    let given: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let order = T::deserialize(&given).map_err(|error| error.to_string())?;
+    // serde drops them in silence where a struct is flattened into another. What was understood is written again.
+    let understood = serde_json::to_value(&order).map_err(|error| error.to_string())?;
+    unknown(&given, &understood).map_or(Ok(order), Err)
+}
+
+/// The first member that was not understood.
+fn unknown(given: &Value, understood: &Value) -> Option<String> {
+    let (given, understood) = (given.as_object()?, understood.as_object()?);
+    given.iter().find_map(|(name, value)| match understood.get(name) {
+        Some(inner) => unknown(value, inner),
+        None => {
+            let known: Vec<&str> = understood.keys().map(String::as_str).collect();
+            Some(format!("unknown field `{name}`, expected one of: {}", known.join(", ")))
+        }
+    })
 }
 
 /// Durations with a unit, as `1s 500ms`.

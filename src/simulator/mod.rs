@@ -93,6 +93,7 @@ use tokio::sync::Notify;
 
 use crate::clock::Clock;
 
+pub use control::switches;
 pub use delay::{Delay, MalformedDelay};
 pub use encoding::Encoding;
 pub use events::{BanState, EntryId, Event, Expiration, News, NumberIn, Shape};

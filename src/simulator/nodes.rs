@@ -44,6 +44,11 @@ impl Target {
         self.segments.len() == 1
     }
 
+    /// The list of what can be switched.
+    pub(super) fn is_control_itself(&self) -> bool {
+        self.is_control() && self.is_node_itself()
+    }
+
     pub(super) fn is_control(&self) -> bool {
         self.version.is_none() && self.node() == Some("_simulator")
     }
