@@ -1,11 +1,18 @@
 //! What would close a breaker, in one sentence.
 
 use super::policy::{NoWebhooks, Policy};
+use super::scope::ScopeKind;
 use super::state::{Breaker, ContradictionKind, Lock, OverrideOrder, Shown};
 use crate::time::Timestamp;
 
-/// The sentence. `heard`: whether a webhook ever came for this phone or its WABA.
-pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timestamp) -> String {
+/// The sentence. `kind`: of what scope the breaker is; `heard`: whether a webhook ever came for this phone or its WABA.
+pub fn closes_when(
+    breaker: &Breaker,
+    kind: ScopeKind,
+    policy: &Policy,
+    heard: bool,
+    now: Timestamp,
+) -> String {
     if let Some(order) = breaker.order_at(now) {
         let what = match order.order {
             OverrideOrder::Open => "held open",
@@ -21,24 +28,27 @@ pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timesta
         (Shown::Open, Some(lock)) => {
             let next = breaker.next_check().unwrap_or(now);
             let then = match policy.half_open {
-                true => format!(", and then {}", trials(policy, heard)),
+                true => format!(", and then {}", trials(kind, policy, heard)),
                 false => String::new(),
-            };
-            let token = match lock.no_token {
-                Some(_) => {
-                    " There is no token to probe with: configure one in probe.tokens, or let another call of this phone's pass."
-                }
-                None => "",
             };
             let date = match lock.extent.dates(now).max() {
                 Some(date) if lock.extent.ends_by_dates() => {
-                    return format!("Its time is over at {date}{then}.");
+                    return format!("Its time is over at {date}{then}.{}", replaced(kind));
                 }
-                Some(date) => format!(" not before {date}, until when Meta restricts it,"),
+                Some(date) if lock.extent.is_restricted() => {
+                    format!(" not before {date}, until when Meta restricts it,")
+                }
+                Some(date) => format!(" not before {date}"),
                 None => String::new(),
             };
+            let finds = match kind {
+                ScopeKind::Token => "that Meta answers",
+                _ => "in which no entity blocks messaging",
+            };
             format!(
-                "It closes{date} after a probe in which no entity blocks messaging (the next is due at {next}){then}.{token}{}",
+                "It closes{date} after a probe {finds} (the next is due at {next}){then}.{}{}{}",
+                replaced(kind),
+                no_token(kind, lock),
                 contradicted(lock)
             )
         }
@@ -49,9 +59,32 @@ pub fn closes_when(breaker: &Breaker, policy: &Policy, heard: bool, now: Timesta
                 }
                 None => "the next send goes out as the trial".to_owned(),
             };
-            format!("It closes after {}; {next}.{}", trials(policy, heard), contradicted(lock))
+            let trials = trials(kind, policy, heard);
+            format!("It closes after {trials}; {next}.{}{}", replaced(kind), contradicted(lock))
         }
         _ => "It is closed: sends flow.".to_owned(),
+    }
+}
+
+/// What ends a token's at once, whatever is known of the token.
+const fn replaced(kind: ScopeKind) -> &'static str {
+    match kind {
+        ScopeKind::Token => " It also closes when Meta lets another access token pass on the number.",
+        ScopeKind::Phone | ScopeKind::Waba | ScopeKind::PhoneCountry => "",
+    }
+}
+
+/// Why the last probe has learned nothing, if there was no token for it; a token's is made with that token itself.
+const fn no_token(kind: ScopeKind, lock: &Lock) -> &'static str {
+    match (lock.no_token, kind) {
+        (None, _) => "",
+        (Some(_), ScopeKind::Token) => " Meta refuses it still, or it is no longer at hand to ask with.",
+        (Some(_), ScopeKind::Waba) => {
+            " There is no token to probe with: configure one in probe.tokens, or let another call of one of its phones pass."
+        }
+        (Some(_), ScopeKind::Phone | ScopeKind::PhoneCountry) => {
+            " There is no token to probe with: configure one in probe.tokens, or let another call of this phone's pass."
+        }
     }
 }
 
@@ -64,11 +97,15 @@ fn contradicted(lock: &Lock) -> &'static str {
     }
 }
 
-fn trials(policy: &Policy, heard: bool) -> String {
+fn trials(kind: ScopeKind, policy: &Policy, heard: bool) -> String {
     let count = match policy.trials_to_close {
         1 => "one trial send".to_owned(),
         count => format!("{count} trial sends"),
     };
+    if kind == ScopeKind::Token {
+        // That Meta takes it proves the token; what becomes of the message does not matter.
+        return format!("{count} accepted");
+    }
     match (heard, policy.no_webhooks) {
         (false, NoWebhooks::Close) => {
             let grace = policy.trial_grace.as_secs();

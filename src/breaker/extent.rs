@@ -96,9 +96,14 @@ impl Extent {
 
     /// Whether a message of this class, if it is held, waits for a date. One of an unknown class does, if any class does.
     pub(super) fn waits(&self, class: Option<Class>, now: Timestamp) -> bool {
+        self.waits_until(class, now).is_some()
+    }
+
+    /// The date that a message of this class waits for, if it does. One of an unknown class waits for the last one.
+    pub(super) fn waits_until(&self, class: Option<Class>, now: Timestamp) -> Option<Timestamp> {
         match class {
-            Some(class) => self.hold(class).is_some_and(|hold| !hold.is_over(now)),
-            None => self.both().any(|hold| !hold.is_over(now)),
+            Some(class) => self.hold(class)?.until.filter(|until| *until > now),
+            None => self.dates(now).max(),
         }
     }
 

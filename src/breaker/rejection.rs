@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::evidence::Source;
 use super::scope::Scope;
 use super::state::{Breaker, Lock, OverrideOrder, Shown};
+use crate::graph::class::Class;
 use crate::graph::error::{ACCOUNT_LOCKED, is_lock};
 use crate::graph::health::Health;
 use crate::graph::reply::Reply;
@@ -34,9 +35,11 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// What a send is told at `now`, if the breaker of this scope rejects it.
-    pub fn of(breaker: &Breaker, scope: &Scope, now: Timestamp) -> Self {
+    /// What a send of this class is told at `now`, if the breaker of this scope rejects it.
+    pub fn of(breaker: &Breaker, scope: &Scope, class: Option<Class>, now: Timestamp) -> Self {
         let order = breaker.order_at(now).filter(|order| order.order == OverrideOrder::Open);
+        // Before it no check, however clear, lets this send pass.
+        let date = breaker.lock().and_then(|lock| lock.extent.waits_until(class, now));
         let (code, source, since, words, next) = match (order, breaker.lock()) {
             (Some(order), _) => (None, "operator", order.at, "an operator's order".to_owned(), order.until),
             (None, Some(lock)) => {
@@ -46,7 +49,7 @@ impl Rejection {
                     words = format!("{words}; {}", lock.extent);
                 }
                 let after_trial = breaker.trial().map(|(_, until)| until.min(now.plus(TRIAL_NEWS)));
-                let next = breaker.next_check().or(after_trial).or_else(|| lock.extent.dates(now).min());
+                let next = date.or(breaker.next_check()).or(after_trial);
                 (Some(reason.code), reason.source.name(), lock.since, words, next)
             }
             // Closed in the meantime: nothing holds it any more.
@@ -55,10 +58,13 @@ impl Rejection {
         let next_check = next.map(|next| next.since(now).as_millis().div_ceil(1000).max(1));
         let next_check = next_check.map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX));
         let outlook = match (next_check, order) {
-            (Some(seconds), None) if breaker.trial().is_some() => {
-                format!("A trial send is under way: look again in {seconds} s.")
-            }
-            (Some(seconds), None) => format!("Next check in {seconds} s.{}", dated(breaker, now)),
+            (Some(seconds), None) => match date {
+                Some(date) => format!("Next check in {seconds} s. It is restricted until {date}."),
+                None if breaker.trial().is_some() => {
+                    format!("A trial send is under way: look again in {seconds} s.")
+                }
+                None => format!("Next check in {seconds} s."),
+            },
             (Some(seconds), Some(_)) => format!("The order ends in {seconds} s."),
             (None, _) => "Held until an operator lifts it.".to_owned(),
         };
@@ -128,10 +134,4 @@ fn diagnosed(lock: &Lock) -> String {
         }
     }
     text
-}
-
-/// Dates before which no check, however clear, ends it.
-fn dated(breaker: &Breaker, now: Timestamp) -> String {
-    let date = breaker.lock().and_then(|lock| lock.extent.dates(now).max());
-    date.map(|date| format!(" It is restricted until {date}.")).unwrap_or_default()
 }

@@ -66,7 +66,7 @@ impl Breakers {
         }
         permit.counted = None;
         cell.counts.rejected();
-        let rejection = cell.read(|breaker| Rejection::of(breaker, scope, now));
+        let rejection = cell.read(|breaker| Rejection::of(breaker, scope, class, now));
         inner.telemetry.emit(SendEvent::Reject(reject_reason(&rejection)));
         Gate::Reject(Box::new(rejection))
     }

@@ -1,8 +1,9 @@
 //! Looking at breakers: one, many, and how many there are.
 
 use super::Breakers;
+use super::partly::{PartlyHeld, holds};
 use super::view::{Around, BreakerView};
-use crate::breaker::{Admission, Breaker, Scope, Shown};
+use crate::breaker::{Breaker, Scope, Shown};
 use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::registry::Cell;
 
@@ -44,14 +45,19 @@ impl Breakers {
     /// One breaker. Any id is known: what was never opened is closed.
     pub fn view(&self, scope: impl Into<Scope>) -> BreakerView {
         let scope = scope.into();
-        self.show(scope, self.0.registry.get(scope).as_deref())
+        let looks = scope.phone().is_some() && self.holds_others();
+        let cells = if looks { self.0.registry.all() } else { Vec::new() };
+        let mut partly = self.partly_held(&cells, self.now());
+        self.show(scope, self.0.registry.get(scope).as_deref(), &mut partly)
     }
 
     /// Breakers in the order of their ids; at most `filter.limit`, and whether there are more.
     pub fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {
         let now = self.now();
         let mut items = Vec::new();
-        for (scope, cell) in self.0.registry.all() {
+        let cells = self.0.registry.all();
+        let mut partly = self.partly_held(&cells, now);
+        for (scope, cell) in cells {
             if matches!(scope, Scope::Waba(_)) != filter.accounts
                 || filter.after.is_some_and(|after| scope <= after)
             {
@@ -69,7 +75,7 @@ impl Breakers {
             if items.len() >= filter.limit {
                 return (items, true);
             }
-            items.push(self.show(scope, Some(&cell)));
+            items.push(self.show(scope, Some(&cell), &mut partly));
         }
         (items, false)
     }
@@ -107,19 +113,18 @@ impl Breakers {
         }
     }
 
-    fn show(&self, scope: Scope, cell: Option<&Cell>) -> BreakerView {
+    /// What of `partly` is the phone's is taken out of it.
+    fn show(&self, scope: Scope, cell: Option<&Cell>, partly: &mut PartlyHeld) -> BreakerView {
         let settings = self.0.settings.load();
         let now = self.now();
         let phone = scope.phone();
         let account = self.account_of(scope);
-        // An order on the phone outranks its account's breaker.
+        // An order on the phone outranks its account's breaker, and whatever else there is.
         let is_ordered = cell.is_some_and(|cell| cell.read(|breaker| breaker.order_at(now).is_some()));
         let account_of_phone = phone.and(account).filter(|_| !is_ordered).map(Scope::from);
-        let holder = account_of_phone.filter(|account| {
-            let cell = self.0.registry.get(*account);
-            // Half-open holds all but the trials, of which there is one now and then.
-            cell.is_some_and(|cell| cell.read(|breaker| breaker.admit(None, now)) != Admission::Forward)
-        });
+        let holder = account_of_phone
+            .filter(|account| self.0.registry.get(*account).is_some_and(|cell| holds(&cell, now)));
+        let also_held = phone.filter(|_| !is_ordered).and_then(|phone| partly.remove(&phone));
         let around = Around {
             account,
             phones: match scope {
@@ -127,6 +132,8 @@ impl Breakers {
                 Scope::Phone(_) | Scope::PhoneCountry(..) | Scope::Token(_) => None,
             },
             holder,
+            also_held: also_held.unwrap_or_default(),
+            pin_guard: phone.and_then(|phone| self.pin_guard(phone)),
             heard: self.context(scope, &settings.policy).heard,
             policy: &settings.policy,
             durability: &self.0.durability,

@@ -13,6 +13,7 @@ mod learn;
 mod list;
 mod orders;
 mod overtaking;
+mod partly;
 mod permit;
 mod pins;
 mod probing;
@@ -38,8 +39,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
 pub use orders::{GenerationMismatch, Order, OrderKind, PinOrder, ProbeOrder};
+pub use partly::AlsoHeld;
 pub use permit::{Permit, Quiet};
-pub use pins::{PinGate, PinTry};
+pub use pins::{PinCallView, PinGate, PinGuardView, PinTry};
 pub use probing::{ProbeTicket, Purpose};
 pub use rules::{Clears, Reach, Rule, Traits};
 pub use tell::Settling;

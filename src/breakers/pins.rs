@@ -1,5 +1,6 @@
 //! The PIN guard's tries, and what releases them.
 
+use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{BreakerView, Breakers, PinOrder};
@@ -7,9 +8,10 @@ use crate::graph::ids::PhoneNumberId;
 use crate::graph::pin::{Pin, Verdict};
 use crate::graph::route::PinCall;
 use crate::graph::webhook::{Security, SecurityEvent};
-use crate::pin::{Guard, Held, MetaError, Try, Why};
+use crate::pin::{Guard, Held, MetaError, Standing, Try, Why};
 use crate::telemetry::events::{PinEvent, PinTryEvent};
 use crate::telemetry::labels::PinOutcome;
+use crate::time::Timestamp;
 
 /// What is to be done with a call that carries a PIN.
 #[derive(Debug)]
@@ -63,7 +65,50 @@ impl PinTry {
     }
 }
 
+/// What is known of a phone's PINs, as the admin API shows it: no PIN, and nothing made from one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PinGuardView {
+    /// `POST /{phone}/register`, where anything is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub register: Option<PinCallView>,
+    /// `POST /{phone}`, which sets the PIN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set: Option<PinCallView>,
+    /// An operator lets one more try through.
+    pub allowed: bool,
+}
+
+/// What is known of the PINs of one call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PinCallView {
+    /// How many different PINs Meta has refused in a row, as far as they are remembered.
+    pub refused: usize,
+    /// Since when so many were refused that no other goes out.
+    pub held_since: Option<String>,
+    /// Until when Meta wants none.
+    pub waits_until: Option<String>,
+}
+
+impl From<Standing> for PinCallView {
+    fn from(standing: Standing) -> Self {
+        let Standing { refused, held_since, waits_until } = standing;
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        Self { refused, held_since: text(held_since), waits_until: text(waits_until) }
+    }
+}
+
 impl Breakers {
+    /// What is known of a phone's PINs; none if nothing is.
+    pub(super) fn pin_guard(&self, phone: PhoneNumberId) -> Option<PinGuardView> {
+        let (now, attempts) = (self.now(), self.0.settings.load().pin_attempts);
+        self.0.pins.with(phone, |guard| {
+            let of = |call| guard.standing(call, now, attempts).map(PinCallView::from);
+            let (register, set) = (of(PinCall::Register), of(PinCall::Set));
+            let is_known = register.is_some() || set.is_some();
+            is_known.then_some(PinGuardView { register, set, allowed: guard.is_allowed() })
+        })
+    }
+
     /// Waits until no other PIN of the phone is on its way, and decides about this one by what came of those before.
     ///
     /// Cancel safe: who stops waiting leaves the queue.

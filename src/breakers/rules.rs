@@ -107,6 +107,11 @@ impl Breakers {
         }
     }
 
+    /// The node that a held token was refused on.
+    pub(super) fn refused_on(&self, token: TokenId) -> Option<PhoneNumberId> {
+        self.0.refused_tokens.get(&token).map(|node| *node)
+    }
+
     /// Meta let another access token pass on this node: those that were refused there are of no use any more.
     pub fn token_passed(&self, node: PhoneNumberId, token: TokenId) {
         let replaced =

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Durability;
+use super::{AlsoHeld, Durability, PinGuardView};
 use crate::breaker::{Breaker, Policy, Scope, Shown, Source, explain};
 use crate::graph::health::{Entity, Health};
 use crate::graph::ids::{PhoneNumberId, WabaId};
@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// A breaker as the admin API shows it.
 #[derive(Clone, Debug, Serialize)]
 pub struct BreakerView {
-    /// phone, waba
+    /// phone, waba, phone_country, token
     pub scope: &'static str,
     /// Its id.
     pub id: String,
@@ -24,6 +24,9 @@ pub struct BreakerView {
     /// Of a phone, whatever its own breaker is: its account's, as `waba/102290129340398`, if that holds its sends, or some of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<String>,
+    /// Of a phone: what holds some of its sends beside, and not all that are alike. At most 100.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_held: Vec<AlsoHeld>,
     /// closed, open, half_open, forced_open, bypassed
     pub state: &'static str,
     /// all, business_initiated, customer_initiated
@@ -58,6 +61,9 @@ pub struct BreakerView {
     pub last_incident: Option<String>,
     /// enforce; or observe: nothing is rejected, whatever the state.
     pub mode: &'static str,
+    /// Of a phone whose PINs Meta has refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pin_guard: Option<PinGuardView>,
     /// What would close it, in a sentence.
     pub closes_when: String,
 }
@@ -117,6 +123,8 @@ pub(super) struct Around<'a> {
     pub(super) account: Option<WabaId>,
     pub(super) phones: Option<Vec<PhoneNumberId>>,
     pub(super) holder: Option<Scope>,
+    pub(super) also_held: Vec<AlsoHeld>,
+    pub(super) pin_guard: Option<PinGuardView>,
     pub(super) heard: bool,
     pub(super) policy: &'a Policy,
     pub(super) durability: &'a Durability,
@@ -151,6 +159,7 @@ impl BreakerView {
             waba_id: around.account.map(|waba| waba.to_string()),
             phones: around.phones.as_ref().map(|phones| phones.iter().map(ToString::to_string).collect()),
             held_by: around.holder.map(|holder| holder.to_string()),
+            also_held: around.also_held.clone(),
             state: shown.name(),
             extent: held.then(|| lock.map_or("all", |lock| lock.extent.name())),
             diagnosis: lock.and_then(|lock| lock.diagnosis.as_ref()).map(DiagnosisView::from),
@@ -169,11 +178,12 @@ impl BreakerView {
                 reason: order.reason.clone(),
                 until: order.until.map(|until| until.to_string()),
             }),
-            conditions: conditions(breaker, held, around),
+            conditions: conditions(scope, breaker, held, around),
             incident: breaker.incident().map(|incident| incident.id(&scope.id())),
             last_incident: around.last_incident.clone(),
             mode: if around.observe { "observe" } else { "enforce" },
-            closes_when: explain::closes_when(breaker, around.policy, around.heard, now),
+            pin_guard: around.pin_guard.clone(),
+            closes_when: explain::closes_when(breaker, scope.kind(), around.policy, around.heard, now),
         }
     }
 }
@@ -205,7 +215,7 @@ fn reason(breaker: &Breaker, now: Timestamp) -> Option<ReasonView> {
     })
 }
 
-fn conditions(breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<ConditionView> {
+fn conditions(scope: Scope, breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<ConditionView> {
     let mut conditions = Vec::new();
     if let Some(contradiction) = breaker.contradiction(around.now, around.policy) {
         conditions.push(ConditionView {
@@ -220,7 +230,11 @@ fn conditions(breaker: &Breaker, held: bool, around: &Around<'_>) -> Vec<Conditi
             name: "no_token",
             since: since.to_string(),
             count: 1,
-            text: "there is no valid token to probe with".to_owned(),
+            text: match scope {
+                Scope::Token(_) => "Meta refuses it still, or it is no longer at hand to ask with",
+                _ => "there is no valid token to probe with",
+            }
+            .to_owned(),
         });
     }
     if let Some(since) = around.deaf_since {

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::environment::Environment;
 use super::http::{AdminApi, Call, Failure};
-use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, StatusArgs, Whose};
+use super::parse::{ClientArgs, ClientCommand, ExplainArgs, HoldArgs, OrderArgs, PinArgs, StatusArgs, Whose};
 use super::show::{self, clean};
 use super::view::{Breaker, Observed, Page, Report};
 use super::{exit, explain};
@@ -19,6 +19,8 @@ const WITHIN: Duration = Duration::from_secs(15);
 /// A probe is answered when Meta has been, and Meta is given its own time.
 const PROBE_WITHIN: Duration = Duration::from_secs(120);
 const PAGE: &str = "1000";
+/// The order that is about no breaker.
+const ALLOW_PIN: &str = "allow_pin";
 /// Where the admin API has the breakers of phones, and those of WABAs.
 const PHONES: &str = "breakers";
 const WABAS: &str = "wabas";
@@ -46,6 +48,10 @@ pub async fn run(
         }
         ClientCommand::Lift(args) => order("lift", args, None, environment, out).await,
         ClientCommand::Probe(args) => order("probe", args, None, environment, out).await,
+        ClientCommand::AllowPin(PinArgs { id, reason, by, client }) => {
+            let args = OrderArgs { whose: Whose { id, waba: false }, reason, by, if_match: None, client };
+            order(ALLOW_PIN, args, None, environment, out).await
+        }
     };
     done.unwrap_or_else(|failure| {
         // If stderr is gone there is nobody left to tell.
@@ -109,25 +115,26 @@ async fn status_of(
     out: &mut dyn Write,
 ) -> Result<u8, Failure> {
     let api = AdminApi::new(client.admin_url.as_deref(), environment)?;
-    let (breaker, raw) = one(&api, whose).await?;
+    let (breaker, raw) = known(&api, whose).await?;
     let holder = holder(&api, &breaker).await?;
     if client.json {
         print_json(out, &raw)?;
     } else {
         let rows: Vec<&Breaker> = [&breaker].into_iter().chain(&holder).collect();
         show::table(out, &rows, environment.colours)?;
+        show::also_held(out, &breaker)?;
     }
     breaker.exit_code(holder.as_ref()).ok_or_else(|| api.not_ours())
 }
 
 async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Write) -> Result<u8, Failure> {
     let api = AdminApi::new(args.client.admin_url.as_deref(), environment)?;
-    let (breaker, raw) = one(&api, &args.whose).await?;
+    let (breaker, raw) = known(&api, &args.whose).await?;
     let holder = holder(&api, &breaker).await?;
     if args.client.json {
         print_json(out, &raw)?;
     } else {
-        let is_observed = breaker.would_reject > 0 && !args.whose.waba;
+        let is_observed = breaker.would_reject > 0 && breaker.phones.is_none();
         let observed = if is_observed { observed(&api, &args.whose.id).await } else { None };
         explain::write(out, &breaker, holder.as_ref(), observed.as_ref(), environment.colours)?;
     }
@@ -137,6 +144,16 @@ async fn explain(args: &ExplainArgs, environment: &Environment, out: &mut dyn Wr
 async fn one(api: &AdminApi, whose: &Whose) -> Result<(Breaker, Box<RawValue>), Failure> {
     let body = api.call(get(&[whose.collection(), &whose.id], &[])).await?;
     read(api, &body)
+}
+
+/// The same to look at: where no phone of that id is known, but a WABA is, it is the WABA that is meant. (Orders guess nothing.)
+async fn known(api: &AdminApi, whose: &Whose) -> Result<(Breaker, Box<RawValue>), Failure> {
+    let found = one(api, whose).await?;
+    if whose.waba || found.0.scope != "phone" || !found.0.is_unknown() {
+        return Ok(found);
+    }
+    let account = one(api, &Whose { id: whose.id.clone(), waba: true }).await?;
+    Ok(if account.0.is_unknown() { found } else { account })
 }
 
 /// The breaker that holds the sends of this one's phone, beside it.
@@ -197,6 +214,8 @@ async fn order(
     let (breaker, raw) = read(&api, &answer)?;
     if args.client.json {
         print_json(out, &raw)?;
+    } else if action == ALLOW_PIN {
+        show::pin_allowed(out, &breaker)?;
     } else {
         show::ordered(out, action, &breaker, environment.colours)?;
     }

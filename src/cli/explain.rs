@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::show::{clean, coloured};
-use super::view::{Breaker, Condition, Diagnosis, EntityError, Observed, Override};
+use super::view::{
+    AlsoHeld, Breaker, Condition, Diagnosis, EntityError, Observed, Override, PinCall, PinGuard,
+};
 
 /// The most phones of a WABA that are named.
 const MOST_PHONES: usize = 10;
@@ -52,10 +54,11 @@ fn meaning(breaker: &Breaker, holder: Option<&Breaker>) -> String {
 }
 
 fn own_meaning(breaker: &Breaker) -> String {
-    let of_all = if breaker.phones.is_some() { " of all its phones" } else { "" };
-    let whose = |what: &str| match of_all {
-        "" => format!("its {what}"),
-        of_all => format!("the {what}{of_all}"),
+    let whose = |what: &str| match (&*breaker.scope, breaker.id.rsplit_once('.')) {
+        ("waba", _) => format!("the {what} of all its phones"),
+        ("token", _) => format!("the {what} with it"),
+        ("phone_country", Some((phone, country))) => format!("the {what} of phone {phone} to {country}"),
+        _ => format!("its {what}"),
     };
     let (templates, replies) = (whose("templates and marketing messages"), whose("replies"));
     let (held_back, flow) = match breaker.extent.as_deref() {
@@ -68,6 +71,7 @@ fn own_meaning(breaker: &Breaker) -> String {
         "closed" if breaker.generation == 0 && breaker.waba_id.is_none() => {
             "nothing was ever heard of it here, so its sends flow".to_owned()
         }
+        "closed" if !breaker.also_held.is_empty() => "its sends flow, but for some: see below".to_owned(),
         "closed" => format!("{} flow", whose("sends")),
         "open" | "half_open" | "forced_open" if breaker.mode == "observe" => {
             format!("observing only: {held_back} pass, and would be rejected{and_flow}")
@@ -110,6 +114,8 @@ fn sentences(breaker: &Breaker, observed: Option<&Observed>) -> Vec<String> {
     }
     lines.extend(breaker.next_check.as_ref().map(|at| format!("Next check: {at}.")));
     lines.extend(breaker.conditions.iter().map(condition));
+    lines.extend(breaker.also_held.iter().map(also_held));
+    lines.extend(breaker.pin_guard.iter().flat_map(pins));
     if breaker.state != "closed" {
         lines.push(format!("What would close it: {}", breaker.closes_when));
     }
@@ -210,6 +216,33 @@ fn condition(condition: &Condition) -> String {
     let Condition { name, since, count, text } = condition;
     let times = if *count > 1 { format!("{count} times ") } else { String::new() };
     format!("Note: {}, {times}since {since}: {}.", name.replace('_', " "), end(text))
+}
+
+fn also_held(held: &AlsoHeld) -> String {
+    let (id, state) = (&held.scope_id, held.state.replace('_', " "));
+    format!("Held beside: {}. {id} is {state}; `sendfuse explain {id}` says why.", held.what())
+}
+
+/// What the PIN guard holds, and what ends it.
+fn pins(guard: &PinGuard) -> Vec<String> {
+    let calls = [("for register", &guard.register), ("to be set", &guard.set)];
+    let calls = calls.into_iter().filter_map(|(call, known)| Some(pins_of(call, known.as_ref()?)));
+    let allowed = guard.allowed.then(|| "An operator lets one more PIN through.".to_owned());
+    calls.chain(allowed).collect()
+}
+
+fn pins_of(call: &str, known: &PinCall) -> String {
+    let refused = match known.refused {
+        0 => None,
+        1 => Some("Meta has refused one".to_owned()),
+        count => Some(format!("Meta has refused {count} different ones in a row")),
+    };
+    let held = known.held_since.as_ref().map(|since| {
+        format!("since {since} no other goes out, until one is changed or allowed (`sendfuse allow_pin`)")
+    });
+    let waits = known.waits_until.as_ref().map(|until| format!("Meta wants none until {until}"));
+    let parts: Vec<String> = refused.into_iter().chain(held).chain(waits).collect();
+    format!("PINs {call}: {}.", parts.join("; "))
 }
 
 fn some(count: u64, what: &str) -> String {

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::admin::{MAX_BY_CHARS, MAX_REASON_CHARS, is_breaker_id, parse_hold};
 use crate::config::duration;
+use crate::graph::ids::PhoneNumberId;
 use crate::simulator::{self, Timeline};
 
 /// A circuit-breaking reverse proxy for the WhatsApp Cloud API.
@@ -45,6 +46,7 @@ pub enum Command {
     /// Show a simulated lock from beginning to end; needs no account
     Demo,
     /// Run a simulated Meta to test an app against
+    #[command(after_long_help = simulator::switches())]
     Simulator(SimulatorArgs),
     /// Ask or order a running sendfuse.
     #[command(flatten)]
@@ -111,6 +113,9 @@ pub enum ClientCommand {
     Lift(OrderArgs),
     /// Check health now
     Probe(OrderArgs),
+    /// Let one more two-step PIN through, whatever Meta has refused
+    #[command(name = "allow_pin", visible_alias = "allow-pin")]
+    AllowPin(PinArgs),
 }
 
 /// How to reach the admin API, and how to print its answers.
@@ -191,6 +196,28 @@ pub struct HoldArgs {
     /// How long, with a unit (ms, s, m, h, d); without it, until lifted
     #[arg(long = "for", value_name = "DURATION", value_parser = check_hold)]
     pub hold: Option<String>,
+}
+
+/// Arguments of `allow_pin`.
+#[derive(Debug, Args)]
+pub struct PinArgs {
+    /// A business phone number id
+    #[arg(value_name = "PHONE", value_parser = parse_phone)]
+    pub id: String,
+    /// Why; is logged
+    #[arg(long, value_parser = parse_reason)]
+    pub reason: String,
+    /// Who gives the order [default: $USER]
+    #[arg(long, value_name = "NAME", value_parser = parse_by)]
+    pub by: Option<String>,
+    /// How to reach the admin API.
+    #[command(flatten)]
+    pub client: ClientArgs,
+}
+
+/// PINs are phones'.
+fn parse_phone(text: &str) -> Result<String, String> {
+    PhoneNumberId::parse(text).map(|_| text.to_owned()).map_err(|rule| rule.to_string())
 }
 
 /// The ids of phones and of WABAs look alike. Breakers of rules have others.
@@ -289,6 +316,9 @@ mod tests {
             "sendfuse probe 1 --reason x --for 2h",
             "sendfuse open 1 --reason x --for 2",
             "sendfuse open 1 --reason x --if-match \"7\"",
+            "sendfuse allow_pin 1",
+            "sendfuse allow_pin 1.BR --reason x",
+            "sendfuse allow_pin 1 --waba --reason x",
             "sendfuse simulator --tls-listen 127.0.0.1:1",
             "sendfuse simulator --ca-out ca.pem",
             "sendfuse simulator --webhook-url https://a/webhook",

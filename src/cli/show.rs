@@ -95,6 +95,24 @@ fn reason(breaker: &Breaker) -> String {
     }
 }
 
+/// What holds some of a phone's sends, a line each.
+pub(super) fn also_held(out: &mut dyn Write, breaker: &Breaker) -> io::Result<()> {
+    for held in &breaker.also_held {
+        let state = held.state.replace('_', " ");
+        writeln!(out, "{}", clean(&format!("{}: {} is {state}", held.what(), held.scope_id)))?;
+    }
+    Ok(())
+}
+
+/// What has come of the word that one more PIN may go out.
+pub(super) fn pin_allowed(out: &mut dyn Write, breaker: &Breaker) -> io::Result<()> {
+    let id = clean(&breaker.id);
+    match breaker.pin_guard.as_ref().is_some_and(|guard| guard.allowed) {
+        true => writeln!(out, "allow_pin: {id} may try one more PIN"),
+        false => writeln!(out, "allow_pin: nothing to allow, for no PIN of {id} was refused"),
+    }
+}
+
 /// What an order came to.
 pub(super) fn ordered(out: &mut dyn Write, action: &str, breaker: &Breaker, colours: bool) -> io::Result<()> {
     if let Some(probe) = &breaker.probe {

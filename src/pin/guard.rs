@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::graph::ids::PhoneNumberId;
 use crate::graph::pin::{PinHash, Verdict};
 use crate::graph::reply::Reply;
 use crate::graph::route::PinCall;
@@ -75,6 +76,17 @@ pub struct MetaWords {
     pub body: Vec<u8>,
     /// Its `Content-Type`.
     pub content_type: Option<http::HeaderValue>,
+}
+
+/// What is known of one of the calls, without any PIN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// How many different PINs Meta has refused in a row, as far as they are remembered.
+    pub refused: usize,
+    /// Since when these are so many that no other goes out: the last of them.
+    pub held_since: Option<Timestamp>,
+    /// Until when Meta looks at none.
+    pub waits_until: Option<Timestamp>,
 }
 
 /// A try on its way.
@@ -170,6 +182,26 @@ impl Guard {
         told(&self.register).max(told(&self.set))
     }
 
+    /// How it stands about one of the calls; none if nothing is known that matters.
+    pub fn standing(&self, call: PinCall, now: Timestamp, attempts: Attempts) -> Option<Standing> {
+        let known = match call {
+            PinCall::Register => &self.register,
+            PinCall::Set => &self.set,
+        };
+        let refused = known.refused.len();
+        let standing = Standing {
+            refused,
+            held_since: known.last.as_ref().map(|error| error.at).filter(|_| attempts.used_up_by(refused)),
+            waits_until: known.wait.as_ref().map(|(until, _)| *until).filter(|until| *until > now),
+        };
+        (standing.refused > 0 || standing.waits_until.is_some()).then_some(standing)
+    }
+
+    /// Whether an operator lets one more try through.
+    pub const fn is_allowed(&self) -> bool {
+        self.allowed
+    }
+
     const fn known(&mut self, call: PinCall) -> &mut Known {
         match call {
             PinCall::Register => &mut self.register,
@@ -220,14 +252,14 @@ impl Held {
         self.error.words.as_ref().filter(|_| self.why == Why::Refused)
     }
 
-    /// The JSON body where it is ours: Meta's code and message, and what to do about it. `request_id` names the request.
-    pub fn body(&self, request_id: &str) -> Vec<u8> {
+    /// The JSON body where it is ours: Meta's code and message, and what to do about this phone. `request_id` names the request.
+    pub fn body(&self, phone: PhoneNumberId, request_id: &str) -> Vec<u8> {
         let MetaError { code, at, words, .. } = &self.error;
         let details = match self.why {
             Why::Refused => format!("Held back by sendfuse: Meta refused this PIN at {at}."),
             Why::Attempts(count) => format!(
                 "Held back by sendfuse: Meta refused {count} different PINs in a row, the last at {at}. Another wrong one may lock \
-                 the number's registration. POST /v1/breakers/{{phone}}/allow_pin on sendfuse's admin API lets one more try through; \
+                 the number's registration. POST /v1/breakers/{phone}/allow_pin on sendfuse's admin API lets one more try through; \
                  so does a change of the PIN that Meta's security webhook reports."
             ),
             Why::Wait(seconds) => {

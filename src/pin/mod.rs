@@ -20,4 +20,4 @@ mod guard;
 #[cfg(test)]
 mod tests;
 
-pub use guard::{Attempts, Guard, Held, MetaError, MetaWords, Try, Why};
+pub use guard::{Attempts, Guard, Held, MetaError, MetaWords, Standing, Try, Why};

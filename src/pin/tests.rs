@@ -253,7 +253,10 @@ fn not_more_is_kept_than_decides() {
 fn told(why: Why, words: bool) -> (bool, serde_json::Value) {
     let mut held = Held { why, error: error(133_005, 0) };
     held.error.words.take_if(|_| !words);
-    (held.meta().is_some(), serde_json::from_slice(&held.body("7")).unwrap())
+    (
+        held.meta().is_some(),
+        serde_json::from_slice(&held.body(PhoneNumberId::parse("106").unwrap(), "7")).unwrap(),
+    )
 }
 
 #[test]
@@ -261,7 +264,7 @@ fn an_answer_of_ours_has_metas_code_and_says_what_to_do() {
     assert!(told(Why::Refused, true).0, "Meta's own");
     for (why, words, part) in [
         (Why::Refused, false, "refused this PIN at 2026-05-01T10:00:00Z"),
-        (Why::Attempts(2), true, "POST /v1/breakers/{phone}/allow_pin"),
+        (Why::Attempts(2), true, "POST /v1/breakers/106/allow_pin on"),
         (Why::Attempts(2), true, "2 different PINs in a row"),
         (Why::Wait(59), true, "59 s remain"),
         (Why::Wait(59), false, "59 s remain"),
@@ -275,4 +278,29 @@ fn an_answer_of_ours_has_metas_code_and_says_what_to_do() {
         assert_eq!(error["message"], title);
         assert!(error["error_data"]["details"].as_str().unwrap().contains(part), "{body}");
     }
+}
+
+#[test]
+fn how_it_stands_is_told_without_any_pin() {
+    let guard = play(2, &[(0, Tried(Register, "1", Out(Refused)))]);
+    let standing = |guard: &Guard, call, second, most| guard.standing(call, at(second), Attempts::new(most));
+    let one = Standing { refused: 1, held_since: None, waits_until: None };
+    assert_eq!(standing(&guard, Register, 1, 2), Some(one));
+    assert_eq!(standing(&guard, Register, 1, 1), Some(Standing { held_since: Some(at(0)), ..one }));
+    assert_eq!(standing(&guard, Set, 1, 2), None);
+    let guard = play(
+        2,
+        &[
+            (0, Tried(Register, "1", Out(Refused))),
+            (1, Tried(Register, "2", Out(Refused))),
+            (2, Tried(Set, "1", Out(WAIT))),
+            (3, Allow(true)),
+        ],
+    );
+    assert!(guard.is_allowed());
+    let two = Standing { refused: 2, held_since: Some(at(1)), waits_until: None };
+    assert_eq!(standing(&guard, Register, 3, 2), Some(two));
+    let wait = Standing { refused: 0, held_since: None, waits_until: Some(at(62)) };
+    assert_eq!(standing(&guard, Set, 61, 2), Some(wait));
+    assert_eq!(standing(&guard, Set, 62, 2), None, "over");
 }

@@ -1,6 +1,6 @@
 //! The client commands and WABAs: what holds a phone beside its own breaker, and `--waba`.
 
-use sendfuse::breakers::DiagnosisView;
+use sendfuse::breakers::{AlsoHeld, DiagnosisView, PinCallView, PinGuardView};
 use sendfuse::graph::health::{Entity, Health};
 use serde_json::{Value, json};
 
@@ -43,7 +43,6 @@ async fn the_one_that_holds_counts() {
     assert_eq!(plain(&held("closed").await, "status 105").await.0, 0);
     let server = held("bypassed").await;
     assert_eq!(plain(&server, "status 201 --waba").await.0, 5);
-    assert_eq!(plain(&server, "status 201").await.0, 0, "a phone with that id is another");
 }
 
 #[tokio::test]
@@ -152,4 +151,122 @@ async fn orders_are_for_wabas_too() {
     assert_eq!(plain(&server, "reset 201 --waba --reason x --if-match 6").await.0, 1);
     assert_eq!(server.fake.orders().len(), 5);
     assert_eq!(server.get("/v1/breakers/201").await.json()["generation"], 0, "no phone was meant");
+}
+
+#[tokio::test]
+async fn an_id_that_only_a_waba_has_is_that_wabas() {
+    let server = held("open").await;
+    for command in ["status", "explain"] {
+        for json in ["", " --json"] {
+            let (code, out, _) = plain(&server, &format!("{command} 201{json}")).await;
+            assert_eq!((code, out.to_lowercase().contains("waba")), (3, true), "{command}: {out}");
+        }
+    }
+    server.fake.set_waba("105", "open");
+    assert_eq!(plain(&server, "status 105 --waba").await.0, 3);
+    server.fake.change("phone/105", |view| view.held_by = None);
+    assert_eq!(plain(&server, "explain 105").await.0, 0, "a phone that is known is meant");
+    assert_eq!(plain(&server, "reset 201 --reason x").await.0, 0);
+    assert_eq!(server.get("/v1/wabas/201").await.json()["state"], "open", "orders guess nothing");
+}
+
+fn also(scope: &str, state: &'static str) -> AlsoHeld {
+    AlsoHeld { scope: scope.parse().unwrap(), state }
+}
+
+#[tokio::test]
+async fn what_holds_some_of_a_phones_sends_is_shown_and_counts() {
+    let server = Server::open().await;
+    for (states, code) in
+        [(["open", "half_open"], 3), (["half_open", "forced_open"], 4), (["forced_open", "forced_open"], 5)]
+    {
+        let [one, other] = states;
+        let scopes = vec![also("phone_country/105.BR", one), also("token/t0123456789abcdef", other)];
+        server.fake.change("phone/105", |view| view.also_held = scopes);
+        for command in ["status", "explain"] {
+            assert_eq!(plain(&server, &format!("{command} 105")).await.0, code, "{command} {states:?}");
+        }
+    }
+    server.fake.change("phone/105", |view| {
+        view.conditions.clear();
+        view.also_held =
+            vec![also("phone_country/105.BR", "open"), also("token/t0123456789abcdef", "half_open")];
+    });
+    let (_, out, _) = plain(&server, "explain 105").await;
+    let expected = "\
+Phone 105 (of WABA 1) is closed: its sends flow, but for some: see below.
+Rejected: 118 sends. Leaked: 2 sends that Meta accepted after the lock began, and then failed.
+Held beside: its messages to BR. 105.BR is open; `sendfuse explain 105.BR` says why.
+Held beside: its sends with one access token. t0123456789abcdef is half open; `sendfuse explain t0123456789abcdef` says why.
+Generation 7.
+";
+    assert_eq!(out, expected);
+    let (_, out, _) = plain(&server, "status 105").await;
+    let lines: Vec<&str> = out.lines().skip(2).collect();
+    let expected = [
+        "its messages to BR: 105.BR is open",
+        "its sends with one access token: t0123456789abcdef is half open",
+    ];
+    assert_eq!(lines, expected);
+    let view = server.get("/v1/breakers/105").await.json();
+    assert_eq!(
+        view["also_held"][0],
+        json!({"scope": "phone_country", "scope_id": "105.BR", "state": "open"})
+    );
+    // Each is explained by its own id.
+    for (scope, first) in [
+        ("phone_country/105.BR", "105.BR (of WABA 1) is open: the sends of phone 105 to BR are rejected.\n"),
+        ("token/t0123456789abcdef", "Token t0123456789abcdef is open: the sends with it are rejected.\n"),
+    ] {
+        server.fake.set(scope, "open");
+        server
+            .fake
+            .change(scope, |view| view.waba_id = view.waba_id.take().filter(|_| view.scope != "token"));
+        let (code, out, _) = plain(&server, &format!("explain {}", scope.split_once('/').unwrap().1)).await;
+        assert!(code == 3 && out.starts_with(first), "{out}");
+    }
+    // What holds all is what counts.
+    server.fake.change("phone/102", |view| view.also_held = vec![also("phone_country/102.BR", "open")]);
+    assert_eq!(plain(&server, "status 102").await.0, 4);
+}
+
+#[tokio::test]
+async fn pins_are_told_of_and_allowed() {
+    let server = Server::open().await;
+    let call = |refused, held: Option<&str>, waits: Option<&str>| PinCallView {
+        refused,
+        held_since: held.map(str::to_owned),
+        waits_until: waits.map(str::to_owned),
+    };
+    server.fake.change("phone/105", |view| {
+        let register = Some(call(2, Some("2026-05-01T10:00:01Z"), None));
+        let set = Some(call(0, None, Some("2026-05-01T11:00:00Z")));
+        view.pin_guard = Some(PinGuardView { register, set, allowed: false });
+    });
+    let (code, out, _) = plain(&server, "explain 105").await;
+    let expected = "\
+PINs for register: Meta has refused 2 different ones in a row; since 2026-05-01T10:00:01Z no other goes out, until one is changed or allowed (`sendfuse allow_pin`).
+PINs to be set: Meta wants none until 2026-05-01T11:00:00Z.
+";
+    assert!(out.contains(expected), "{out}");
+    assert_eq!(code, 0, "no send is held for it");
+    server.fake.change("phone/105", |view| {
+        let register = Some(call(1, None, None));
+        view.pin_guard = Some(PinGuardView { register, set: None, allowed: true });
+    });
+    let (_, out, _) = plain(&server, "explain 105").await;
+    let expected = "PINs for register: Meta has refused one.\nAn operator lets one more PIN through.\n";
+    assert!(out.contains(expected), "{out}");
+
+    for line in ["allow_pin 105 --reason x --by ann", "allow-pin 105 --reason x --by ann"] {
+        assert_eq!(
+            plain(&server, line).await,
+            (0, "allow_pin: 105 may try one more PIN\n".into(), "".into())
+        );
+        assert_eq!(server.fake.orders().last().unwrap(), "allow_pin because x by ann");
+    }
+    let (code, out, _) = plain(&server, "allow_pin 101 --reason x").await;
+    assert_eq!((code, &*out), (0, "allow_pin: nothing to allow, for no PIN of 101 was refused\n"));
+    let (_, out, _) = plain(&server, "allow_pin 105 --reason x --json").await;
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["pin_guard"]["allowed"], true);
 }

@@ -75,8 +75,13 @@ impl Fake {
 
     /// A breaker of a WABA, of which two phones are known.
     pub(crate) fn set_waba(&self, id: &str, state: &'static str) {
-        let scope = Scope::parse("waba", id).unwrap();
-        self.0.lock().unwrap().breakers.insert(scope.to_string(), shown(scope, state, 7));
+        self.set(&format!("waba/{id}"), state);
+    }
+
+    /// A breaker of this scope, as `phone_country/105.BR`.
+    pub(crate) fn set(&self, scope: &str, state: &'static str) {
+        let view = shown(scope.parse().unwrap(), state, 7);
+        self.0.lock().unwrap().breakers.insert(scope.to_owned(), view);
     }
 
     /// Changes what is shown of a breaker, as `phone/101`.
@@ -212,6 +217,7 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
         waba_id: Some(if id == "106" { "2" } else { "1" }.to_owned()),
         phones: None,
         held_by: None,
+        also_held: Vec::new(),
         diagnosis: None,
         state,
         extent: (!closed).then_some("all"),
@@ -243,6 +249,7 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
         }],
         last_incident: None,
         mode: "enforce",
+        pin_guard: None,
         incident: (!closed).then(|| "inc-1".to_owned()),
         closes_when: "a health check that finds nothing, then a delivered trial.".into(),
     }
@@ -251,7 +258,14 @@ fn view(id: &str, state: &'static str, generation: u64) -> BreakerView {
 impl Control for Fake {
     fn view(&self, scope: Scope) -> BreakerView {
         let known = self.0.lock().unwrap().breakers.get(&scope.to_string()).cloned();
-        known.unwrap_or_else(|| shown(scope, "closed", 0))
+        known.unwrap_or_else(|| {
+            let view = shown(scope, "closed", 0);
+            let (waba_id, phones) = match scope {
+                Scope::Waba(_) => (view.waba_id, Some(Vec::new())),
+                _ => (None, None),
+            };
+            BreakerView { waba_id, phones, conditions: Vec::new(), ..view }
+        })
     }
 
     fn list(&self, filter: &Filter) -> (Vec<BreakerView>, bool) {

@@ -108,11 +108,17 @@ async fn after_two_wrong_ones_all_are_held_until_an_operator_allows_one() {
         let answer = try_pin(&scene, RIGHT).await;
         assert_eq!((answer.status, answer.code(), held(&answer)), (400, 133_005, Some("held")));
         let details = answer.json["error"]["error_data"]["details"].as_str().unwrap();
-        assert!(details.contains("/allow_pin"), "{details}");
+        assert!(details.contains(&format!("POST /v1/breakers/{PHONE}/allow_pin on ")), "{details}");
         assert_eq!(held(&try_pin(&scene, "000002").await), Some("refused"));
     }
     assert_eq!(registrations(&scene), 3);
+    let guard = scene.breaker(PHONE).pin_guard.unwrap();
+    let known = guard.register.unwrap();
+    assert_eq!((known.refused, known.waits_until, guard.set, guard.allowed), (2, None, None, false));
+    assert!(known.held_since.unwrap().starts_with("2026-05-01T10:00:1"), "by the second one");
+    assert_eq!(scene.breaker(OTHER).pin_guard, None);
     allow(&scene.wired);
+    assert!(scene.breaker(PHONE).pin_guard.unwrap().allowed);
     allow(&scene.wired);
     assert_eq!(try_pin(&scene, "000003").await.code(), 133_005);
     assert_eq!(registrations(&scene), 4);

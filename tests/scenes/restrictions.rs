@@ -54,7 +54,10 @@ async fn one_with_a_date_lifts_itself_through_a_probe_then_and_not_before() {
         scene.meta.lock_waba(WABA, Reason::Restricted.with(lock));
         let shape = Shape { expiration, ..Shape::default() };
         scene.tell(Event::from(News::Restricted).expiring_after(HOUR * 72).shaped(shape)).await;
-        let details = scene.send(ONE).await.details().to_owned();
+        let rejection = scene.send(ONE).await;
+        let next: u64 = rejection.header("x-sendfuse-next-check").unwrap().parse().unwrap();
+        assert!(next > 71 * 3600, "no look before its date: {next}");
+        let details = rejection.details().to_owned();
         assert!(details.contains("It is restricted until 2026-05-04T10:00"), "{details}");
         assert!(
             scene.waba().closes_when.contains("not before 2026-05-04T10:00"),

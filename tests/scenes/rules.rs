@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, header};
 use http_body_util::Full;
 use sendfuse::breaker::Scope;
-use sendfuse::breakers::{BreakerView, Filter};
+use sendfuse::breakers::{BreakerView, Filter, OrderKind};
 use sendfuse::config::{Clears, Rule, RuleExtent, RuleScope};
 use sendfuse::graph::class::Class;
 use sendfuse::simulator::{Profile, WABA};
@@ -54,6 +54,21 @@ async fn says(scene: &Scene, phone: &str, message: &Value) -> Answer {
 /// The breakers that are not closed, but accounts.
 fn held(scene: &Scene) -> Vec<BreakerView> {
     scene.breakers().list(&Filter { limit: 100, ..Filter::default() }).0
+}
+
+/// What holds some of a phone's sends, alone and in a list.
+fn also_held(scene: &Scene, phone: &str) -> Vec<(Scope, &'static str)> {
+    let pairs = |view: BreakerView| {
+        let held = view.also_held.into_iter().map(|held| (held.scope, held.state));
+        held.collect::<Vec<_>>()
+    };
+    let filter = Filter { limit: 100, state: Some("closed"), ..Filter::default() };
+    let listed = scene.breakers().list(&filter).0.into_iter().find(|view| view.id == phone);
+    let alone = pairs(scene.breaker(phone));
+    if let Some(listed) = listed {
+        assert_eq!(pairs(listed), alone);
+    }
+    alone
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,6 +164,8 @@ async fn a_country_is_held_for_one_phone() {
         assert_eq!(rejection.code(), 130_497);
         assert_eq!(scene.arrived(PHONE), arrived);
         assert_eq!(scene.state(PHONE), "closed");
+        assert_eq!(also_held(&scene, PHONE), [(scope, "open")]);
+        assert_eq!(also_held(&scene, OTHER), []);
         for (phone, recipient) in [(PHONE, "16505551234"), (PHONE, "4915112345678"), (OTHER, "5511912345678")]
         {
             assert_eq!(says(&scene, phone, &to(recipient)).await.status, 200, "{phone} to {recipient}");
@@ -159,12 +176,14 @@ async fn a_country_is_held_for_one_phone() {
 
         scene.advance(HOUR).await;
         assert_eq!(scene.breakers().view(scope).state, "half_open");
+        assert_eq!(also_held(&scene, PHONE), [(scope, "half_open")]);
         assert_eq!(says(&scene, PHONE, &to("16505551234")).await.status, 200);
         assert_eq!(scene.breakers().view(scope).state, "half_open", "another country is no trial");
         assert_eq!(says(&scene, PHONE, &brazil).await.status, 200);
         scene.advance(SECOND * 30).await;
         assert_eq!(scene.breakers().view(scope).state, "closed");
         assert!(held(&scene).is_empty());
+        assert_eq!(also_held(&scene, PHONE), []);
     }
 }
 
@@ -198,7 +217,10 @@ async fn a_dead_token_is_held_and_another_takes_its_place() {
     assert_eq!(scene.send(PHONE).await.code(), 190);
     let found = held(&scene);
     assert_eq!(found.iter().map(|view| (view.scope, view.state)).collect::<Vec<_>>(), [("token", "open")]);
-    let printed = format!("{found:?}{}", scene.wired.metrics());
+    let scope = Scope::parse("token", &found[0].id).unwrap();
+    assert_eq!(also_held(&scene, PHONE), [(scope, "open")]);
+    assert!(found[0].closes_when.contains("one trial send accepted"), "{}", found[0].closes_when);
+    let printed = format!("{found:?}{:?}{}", scene.breaker(PHONE), scene.wired.metrics());
     assert!(!printed.contains(TOKEN), "{printed}");
 
     let arrived = scene.arrived(PHONE);
@@ -261,4 +283,17 @@ async fn an_accounts_rule_holds_all_its_phones() {
     let late = failed(&sent, 131_042, scene.seconds(Duration::ZERO));
     scene.webhook(&changes(PHONE, [json!({"statuses": [late]})])).await;
     assert_eq!(scene.breakers().view(scope).generation, generation, "of a message accepted before the close");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_order_on_the_phone_outranks_what_holds_some_of_its_sends() {
+    let scene = ruled(&[COUNTRY]);
+    scene.meta.lock(PHONE, Profile::Sync403.lock().code(130_497).calling_code("55"));
+    says(&scene, PHONE, &to("5511912345678")).await;
+    scene.lock(PHONE, Profile::Sync403);
+    says(&scene, PHONE, &to("16505551234")).await;
+    assert_eq!(also_held(&scene, PHONE).len(), 1, "whatever its own breaker says");
+    scene.order(PHONE, OrderKind::Bypass, None).await;
+    assert_eq!(also_held(&scene, PHONE), []);
+    assert!(!says(&scene, PHONE, &to("5511912345678")).await.is_rejection());
 }

@@ -4,7 +4,11 @@ use super::explain::closes_when;
 use super::*;
 
 fn sentence(scene: &Scene) -> String {
-    closes_when(&scene.breaker, &scene.policy, scene.heard, scene.now())
+    sentence_of(ScopeKind::Phone, scene)
+}
+
+fn sentence_of(kind: ScopeKind, scene: &Scene) -> String {
+    closes_when(&scene.breaker, kind, &scene.policy, scene.heard, scene.now())
 }
 
 #[test]
@@ -76,4 +80,49 @@ fn an_order() {
         "It is bypassed by an order of ann; that ends at 2026-05-01T10:01:00Z, or when it is lifted."
     );
     assert!(sentence(scene.later(60)).starts_with("It closes after"), "its time is over");
+}
+
+#[test]
+fn a_tokens_speaks_of_the_token() {
+    let (mut scene, other) =
+        (scene(), "It also closes when Meta lets another access token pass on the number.");
+    let lease = scene.trip();
+    scene.probed(lease, Health::Unknown(Unknown::TokenInvalid));
+    let said = sentence_of(ScopeKind::Token, &scene);
+    assert!(said.starts_with("It closes after a probe that Meta answers (the next is due at "), "{said}");
+    let end = format!(
+        "and then one trial send accepted. {other} Meta refuses it still, or it is no longer at hand to ask with."
+    );
+    assert!(said.ends_with(&end), "{said}");
+    scene.half_open();
+    let said = sentence_of(ScopeKind::Token, &scene);
+    assert_eq!(
+        said,
+        format!("It closes after one trial send accepted; the next send goes out as the trial. {other}")
+    );
+}
+
+#[test]
+fn an_account_has_no_calls_of_its_own_to_take_a_token_from() {
+    let mut scene = scene();
+    let lease = scene.trip();
+    scene.probed(lease, Health::Unknown(Unknown::NoToken));
+    let said = sentence_of(ScopeKind::Waba, &scene);
+    assert!(said.ends_with("or let another call of one of its phones pass."), "{said}");
+}
+
+#[test]
+fn only_what_meta_dates_is_restricted_by_meta() {
+    for (restricted, date) in [
+        (true, " not before 2026-05-01T11:00:00Z, until when Meta restricts it,"),
+        (false, " not before 2026-05-01T11:00:00Z"),
+    ] {
+        let mut scene = scene();
+        let extent = Extent::all(Hold { until: scene.dated(3_600_000), by_probe: true, restricted });
+        let (about, reason) =
+            (About::Unknown { key: None, dated: None }, reason(Source::Webhook, scene.now()));
+        scene.apply(Event::Lock { about, reason, extent, only_trial: false });
+        let said = sentence(&scene);
+        assert!(said.starts_with(&format!("It closes{date} after a probe")), "{said}");
+    }
 }

@@ -37,7 +37,7 @@ fn a_block_opens_with_healths_own_code_and_words() {
     assert_eq!(lock.reason.text, "WABA 102290129340398 is BLOCKED (141006: Payment) (141014: Restricted)");
     assert_eq!(scene.admit(), Admission::Reject);
     assert_eq!(scene.due(), scene.dated(30_000), "and the next probe is due as after any blocked one");
-    let rejection = Rejection::of(&scene.breaker, &scope("1"), scene.now());
+    let rejection = Rejection::of(&scene.breaker, &scope("1"), None, scene.now());
     assert_eq!(rejection.reason, "141014; source=probe");
 }
 

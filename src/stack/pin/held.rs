@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue, Response, header};
 
 use crate::body::ResponseBody;
+use crate::graph::ids::PhoneNumberId;
 use crate::pin::{Held, Why};
 use crate::stack::own::{JSON, NEXT_CHECK, PROXY_STATUS, REASON};
 
@@ -10,10 +11,10 @@ use crate::stack::own::{JSON, NEXT_CHECK, PROXY_STATUS, REASON};
 const PIN: HeaderName = HeaderName::from_static("x-sendfuse-pin");
 
 /// Meta's own last words for a PIN that it has refused; else its error with what to do in the details.
-pub(super) fn response(held: &Held, request_id: &str) -> Response<ResponseBody> {
+pub(super) fn response(held: &Held, phone: PhoneNumberId, request_id: &str) -> Response<ResponseBody> {
     let (body, content_type) = match held.meta() {
         Some(words) => (words.body.clone(), words.content_type.clone()),
-        None => (held.body(request_id), Some(JSON)),
+        None => (held.body(phone, request_id), Some(JSON)),
     };
     let mut response = Response::new(ResponseBody::full(body));
     *response.status_mut() = held.error.status;

@@ -56,7 +56,7 @@ pub(super) async fn forward<S: Forward>(
     };
     let tried = match parts.breakers.admit_pin(phone, call, &pin).await {
         PinGate::Forward(tried) => tried,
-        PinGate::Hold(held) => return Ok(held::response(&held, &parts.ids.next())),
+        PinGate::Hold(held) => return Ok(held::response(&held, phone, &parts.ids.next())),
     };
     let request = Request::from_parts(head, ahead.replay());
     let watching = watch(Arc::clone(&parts), upstream, request, pin, tried, credentials);
