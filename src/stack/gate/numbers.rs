@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use url::form_urlencoded;
 
 use super::Parts;
 use super::decode::{self, decoded};
@@ -20,11 +20,23 @@ use crate::graph::{health, numbers};
 const MOST: usize = 256 * 1024;
 
 /// Whether a question's answer can teach, by its query.
-pub(super) fn may_teach(question: Question, request: &Request<Incoming>) -> bool {
-    match question {
+pub(super) fn may_teach<B>(question: Question, request: &Request<B>) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let may = match question {
         Question::Numbers => true,
-        Question::Node => request.uri().query().is_some_and(|query| query.contains("health_status")),
-    }
+        Question::Node => query.contains("health_status"),
+    };
+    may && !renames(query)
+}
+
+/// Whether a query gives fields of the answer other names (`fields=country_dial_code.as(id)`): then no name says what it holds.
+fn renames(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(_, mut value)| {
+        if value.contains(char::is_whitespace) {
+            value.to_mut().retain(|letter| !letter.is_whitespace());
+        }
+        value.to_ascii_lowercase().contains(".as(")
+    })
 }
 
 /// Lets an answer of Meta's pass, and learns from it once it has passed whole.
@@ -69,6 +81,34 @@ async fn told(
         Question::Node => {
             let health = health::read(StatusCode::OK.as_u16(), &plain);
             Some((health.waba_of(node)?, vec![node]))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_renamed_fields_teaches_nothing() {
+        let may_teach = |question, query: &str| {
+            may_teach(question, &Request::get(format!("/v23.0/1?{query}")).body(()).unwrap())
+        };
+        for query in ["", "limit=5", "fields=id,verified_name", "fields=id%2Cthroughput.limit(5)&x=as(id)"] {
+            assert!(may_teach(Question::Numbers, query), "{query}");
+            assert!(!may_teach(Question::Node, query), "{query}");
+            assert!(may_teach(Question::Node, &format!("{query}&fields=health_status")), "{query}");
+        }
+        for query in [
+            "fields=country_dial_code.as(id)",
+            "fields=verified_name,country_dial_code%2Eas%28id%29",
+            "fields=country_dial_code.AS(id)",
+            "fields=country_dial_code.limit(1)+.as+(id)",
+            "fields=%63ountry_dial_code.%61s(id)&limit=1",
+            "limit=1&%66ields=owner{business.as(id)}",
+        ] {
+            assert!(!may_teach(Question::Numbers, query), "{query}");
+            assert!(!may_teach(Question::Node, &format!("fields=health_status&{query}")), "{query}");
         }
     }
 }
