@@ -38,7 +38,7 @@ const REMEMBERED: Duration = Duration::from_secs(8 * 24 * 3600);
 pub struct Breaker {
     pub(super) generation: Generation,
     pub(super) fence: Option<Fence>,
-    pub(super) order: Option<Override>,
+    pub(super) order: Option<Box<Override>>,
     pub(super) state: State,
     /// When its generation grew last.
     #[serde(default)]
@@ -99,7 +99,7 @@ pub struct Fence {
     pub outlived_block: bool,
     /// The contradiction that it closed with: messages were delivered though health said blocked.
     #[serde(default)]
-    pub contradiction: Option<Contradiction>,
+    pub contradiction: Option<Box<Contradiction>>,
 }
 
 /// Names an incident: the step that began it. Neither generations nor seconds of one scope repeat.
@@ -122,8 +122,8 @@ impl IncidentStart {
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     Closed(#[serde(skip)] Strikes),
-    Open(Open),
-    HalfOpen(HalfOpen),
+    Open(Box<Open>),
+    HalfOpen(Box<HalfOpen>),
 }
 
 impl Default for State {
@@ -162,7 +162,7 @@ pub struct Lock {
     /// Trials since.
     pub trials: u64,
     /// Health and messages say opposite things.
-    pub contradiction: Option<Contradiction>,
+    pub contradiction: Option<Box<Contradiction>>,
     /// Since when there has been no token to probe with.
     pub no_token: Option<Timestamp>,
     pub(super) attempt: u32,
@@ -418,7 +418,7 @@ impl Breaker {
 
     /// The operator's order that stands at `now`.
     pub fn order_at(&self, now: Timestamp) -> Option<&Override> {
-        self.order.as_ref().filter(|order| order.until.is_none_or(|until| now < until))
+        self.order.as_deref().filter(|order| order.until.is_none_or(|until| now < until))
     }
 
     /// The incident, if it is open or half-open beneath any override.
@@ -481,10 +481,10 @@ impl Breaker {
     /// The contradiction that holds at `now`. One that it closed with is believed to be over after a good while without news.
     pub fn contradiction(&self, now: Timestamp, policy: &Policy) -> Option<&Contradiction> {
         match self.lock() {
-            Some(lock) => lock.contradiction.as_ref(),
+            Some(lock) => lock.contradiction.as_deref(),
             None => {
                 let fence = self.fence.as_ref().filter(|fence| now.since(fence.at) < policy.good_while())?;
-                fence.contradiction.as_ref()
+                fence.contradiction.as_deref()
             }
         }
     }

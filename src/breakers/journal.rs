@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::Breakers;
-use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, Scope, TransitionKind};
+use crate::breaker::{Applied, Event, IncidentStart, Note, Reason, Scope, Shown, TransitionKind};
 use crate::graph::health::{Health, Unknown};
 use crate::graph::ids::Wamid;
 use crate::incident::{Book, Evidence, Incident, Key, Leak, OrderGiven, Probe, Trial};
@@ -163,7 +163,6 @@ impl Breakers {
                 pages.add(key, |incident| incident.order(order));
             }
         }
-        let has_stepped = !touched.is_empty();
         for key in touched {
             let counts = cell.counts.get();
             if Some(key) == pages.book.latest(scope)
@@ -173,8 +172,9 @@ impl Breakers {
             }
             written.commit = self.put_incident(&mut pages, key).or(written.commit);
         }
-        // Only a step ends an incident, and to count them all is not for each piece of evidence.
-        let surplus = if has_stepped { pages.book.trim() } else { Vec::new() };
+        // Only a step to closed ends an incident, and to look at them all is not for each that begins.
+        let has_ended = applied.transitions.iter().any(|step| step.to == Shown::Closed);
+        let surplus = if has_ended { pages.book.trim() } else { Vec::new() };
         for (id, leaks) in surplus {
             self.forget_leaks(&id, leaks);
             drop(self.0.store.put(Table::Incidents, id, None));

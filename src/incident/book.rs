@@ -132,7 +132,8 @@ struct Waiting {
 /// All incidents.
 #[derive(Debug, Default)]
 pub struct Book {
-    incidents: BTreeMap<Key, Incident>,
+    /// Boxed: the tree has as much room again as it has incidents.
+    incidents: BTreeMap<Key, Box<Incident>>,
     /// The incidents of each scope, oldest first.
     scopes: HashMap<Scope, Vec<Key>>,
     waiting: HashMap<Scope, Waiting>,
@@ -145,10 +146,11 @@ impl Book {
     pub fn restore(&mut self, incident: Incident) {
         let key = Key::from(&incident);
         let keys = self.scopes.entry(key.scope).or_default();
+        keys.reserve_exact(1);
         keys.push(key);
         keys.sort_unstable();
         self.listed += incident.leaks.len();
-        self.incidents.insert(key, incident);
+        self.incidents.insert(key, Box::new(incident));
     }
 
     /// The phone's incident that began with this step. It is made if it is not there; then what waited for it is in it.
@@ -167,12 +169,12 @@ impl Book {
 
     /// An incident.
     pub fn get(&self, key: Key) -> Option<&Incident> {
-        self.incidents.get(&key)
+        self.incidents.get(&key).map(|incident| &**incident)
     }
 
     /// An incident, to add to it.
     pub fn get_mut(&mut self, key: Key) -> Option<&mut Incident> {
-        self.incidents.get_mut(&key)
+        self.incidents.get_mut(&key).map(|incident| &mut **incident)
     }
 
     /// The incident of this id; none also if the text is no id.
@@ -267,7 +269,8 @@ impl Book {
     }
 
     fn empty_oldest(&mut self) -> Option<(String, usize)> {
-        let finished = |incident: &&mut Incident| incident.closed_at.is_some() && !incident.leaks.is_empty();
+        let finished =
+            |incident: &&mut Box<Incident>| incident.closed_at.is_some() && !incident.leaks.is_empty();
         let incident =
             self.incidents.values_mut().filter(finished).min_by_key(|incident| incident.closed_at)?;
         let listed = std::mem::take(&mut incident.leaks).len();

@@ -268,6 +268,10 @@ impl Summary {
 
 /// Adds to a list that keeps its beginning and its end. Says whether one had to go for it.
 fn keep<T>(list: &mut Vec<T>, entry: T) -> bool {
+    if list.len() == list.capacity() {
+        // Most incidents have one of most things, and a list that grows by itself begins with four.
+        list.reserve_exact(list.len().max(1));
+    }
     let is_full = list.len() >= 2 * KEPT_AT_EACH_END;
     if is_full {
         list.remove(KEPT_AT_EACH_END);

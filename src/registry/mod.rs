@@ -219,6 +219,12 @@ mod tests {
         assert_eq!(registry.plainly_closed(phone, never), Some(Generation(0)));
     }
 
+    /// Those of a lock that is over stay for eight days.
+    #[test]
+    fn a_closed_cell_is_small() {
+        assert!(size_of::<Cell>() <= 256, "{}", size_of::<Cell>());
+    }
+
     #[test]
     fn while_a_country_or_a_token_is_held_every_send_is_looked_into() {
         let (registry, phone) = (Registry::default(), PhoneNumberId::parse("1").unwrap());

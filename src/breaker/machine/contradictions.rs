@@ -31,7 +31,7 @@ impl Lock {
         let before = self.contradiction.take().filter(|before| before.kind == kind);
         let (since, count) = before.map_or((cx.now, 0), |before| (before.since, before.count));
         let health = Said { at: *at, text: health.to_string() };
-        self.contradiction = Some(Contradiction { kind, since, count: count + 1, health, message });
+        self.contradiction = Some(Box::new(Contradiction { kind, since, count: count + 1, health, message }));
     }
 
     /// Health and messages agree again, as far as this kind goes.

@@ -22,7 +22,7 @@ impl Breaker {
             OverrideOrder::Open => TransitionKind::ForceOpen,
             OverrideOrder::Bypass => TransitionKind::Bypass,
         };
-        self.order = Some(order);
+        self.order = Some(Box::new(order));
         self.step(kind, from, Source::Operator, text, cx, out);
     }
 

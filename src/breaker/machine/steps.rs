@@ -168,7 +168,7 @@ impl Breaker {
             self.step(TransitionKind::Close, from, source, text.to_owned(), cx, out);
             return;
         }
-        self.state = State::HalfOpen(HalfOpen {
+        self.state = State::HalfOpen(Box::new(HalfOpen {
             lock: open.lock.clone(),
             entered: self.generation.next(),
             entered_at: cx.now,
@@ -178,7 +178,7 @@ impl Breaker {
             trial_keys: Vec::new(),
             counted: Vec::new(),
             early: Vec::new(),
-        });
+        }));
         self.step(TransitionKind::HalfOpen, from, source, text.to_owned(), cx, out);
     }
 
@@ -230,7 +230,7 @@ impl Breaker {
         if open.lock.attempt > 0 {
             open.backs_off_until = open.back_off(cx);
         }
-        self.state = State::Open(open);
+        self.state = State::Open(Box::new(open));
     }
 
     pub(super) fn close(&mut self, attempt: u32, cx: &Context<'_>) {
