@@ -33,6 +33,9 @@ impl Breakers {
             }
             AccountNews::Unreadable => return Settling::default(),
         };
+        if !self.is_room_for(account.waba) {
+            return Settling::default();
+        }
         let event = Event::Account(AccountEvent { topic, dated: account.at, says });
         self.apply(scope, Word { dated: account.at, ..Word::from(event) })
     }

@@ -18,8 +18,10 @@ mod permit;
 mod pins;
 mod probing;
 mod record;
+mod refused;
 mod reopen;
 mod rules;
+mod strangers;
 mod tell;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use dashmap::DashMap;
 use tokio::sync::{mpsc, oneshot};
 
 pub use list::{Counted, Filter, SHOWN_STATES};
@@ -43,6 +44,7 @@ pub use partly::AlsoHeld;
 pub use permit::{Permit, Quiet};
 pub use pins::{PinCallView, PinGate, PinGuardView, PinTry};
 pub use probing::{ProbeTicket, Purpose};
+pub use refused::MOST_REFUSED_TOKENS;
 pub use rules::{Clears, Reach, Rule, Traits};
 pub use tell::Settling;
 pub use timers::Timers;
@@ -54,7 +56,7 @@ use crate::breaker::{
 };
 use crate::clock::Clock;
 use crate::graph::health::Health;
-use crate::graph::ids::{PhoneNumberId, TokenId, WabaId};
+use crate::graph::ids::{PhoneNumberId, WabaId};
 use crate::pin::Attempts;
 use crate::registry::{Cell, Hearing, Phones, Pins, Registry, Sends};
 use crate::store::{Commit, Store, StoreError, Table};
@@ -64,6 +66,8 @@ use crate::time::Timestamp;
 
 use journal::{Found, Jotting, Journal, Word};
 use overtaking::Overtaking;
+use refused::RefusedTokens;
+use strangers::Strangers;
 use tell::{Durability, Seen, Told};
 use watch::Watch;
 use would_reject::WouldRejects;
@@ -82,8 +86,8 @@ struct Inner {
     would_rejects: WouldRejects,
     overtaking: Overtaking,
     watch: Watch,
-    /// The tokens that a rule holds, with the node that they were refused on.
-    refused_tokens: DashMap<TokenId, PhoneNumberId>,
+    refused_tokens: RefusedTokens,
+    strangers: Strangers,
     settings: ArcSwap<Settings>,
     store: Arc<dyn Store>,
     durability: Durability,
@@ -154,7 +158,8 @@ impl Breakers {
             would_rejects: WouldRejects::default(),
             overtaking: Overtaking::default(),
             watch: Watch::default(),
-            refused_tokens: DashMap::new(),
+            refused_tokens: RefusedTokens::default(),
+            strangers: Strangers::default(),
             settings: ArcSwap::from_pointee(settings),
             store,
             durability: Durability::default(),
@@ -166,6 +171,7 @@ impl Breakers {
             waiting: Mutex::default(),
         }));
         breakers.restore()?;
+        breakers.count_strangers();
         let timers = Timers { breakers: breakers.clone(), due: due_receiver };
         Ok((breakers, timers, probe_receiver))
     }
@@ -326,13 +332,13 @@ impl Breakers {
         let mut gone = Vec::new();
         self.0.registry.forget(self.now(), |scope| {
             drop(self.0.store.put(Table::Breakers, record::key(scope), None));
-            if let Scope::Token(token) = scope {
-                self.0.refused_tokens.remove(&token);
-            }
             gone.push(scope);
         });
         let mut pages = self.0.journal.lock();
         gone.into_iter().for_each(|scope| pages.book.forget_waiting(scope));
+        drop(pages);
+        self.tidy_refused_tokens();
+        self.count_strangers();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::graph::ids::PhoneNumberId;
 use crate::registry::Cell;
 use crate::time::Timestamp;
 
-/// The most that are named of one phone. Countries come first: of tokens apps can make up as many as are remembered.
+/// The most that are named of one phone. Countries come first.
 const MOST: usize = 100;
 
 /// A breaker that holds some of a phone's sends.
@@ -31,13 +31,18 @@ impl Breakers {
     /// What holds some of the phones' sends, of all these breakers.
     pub(super) fn partly_held(&self, cells: &[(Scope, Arc<Cell>)], now: Timestamp) -> PartlyHeld {
         let mut held = PartlyHeld::new();
-        for (scope, cell) in cells {
-            let phone = match *scope {
-                Scope::PhoneCountry(phone, _) => Some(phone),
-                Scope::Token(token) => self.refused_on(token),
-                Scope::Phone(_) | Scope::Waba(_) => None,
+        // Asked for once, and only if there is any.
+        let mut refused_on = None;
+        for (scope, cell) in cells.iter().filter(|(_, cell)| cell.plainly_closed().is_none()) {
+            let phones = match *scope {
+                Scope::PhoneCountry(phone, _) => vec![phone],
+                Scope::Token(token) => {
+                    let refused_on = refused_on.get_or_insert_with(|| self.refused_on());
+                    refused_on.remove(&token).unwrap_or_default()
+                }
+                Scope::Phone(_) | Scope::Waba(_) => continue,
             };
-            if let Some(phone) = phone.filter(|_| holds(cell, now)) {
+            for phone in phones.into_iter().filter(|_| holds(cell, now)) {
                 let of_phone = held.entry(phone).or_default();
                 if of_phone.len() < MOST {
                     of_phone.push(AlsoHeld { scope: *scope, state: cell.shown(now).name() });

@@ -155,9 +155,9 @@ impl Permit {
         self.traits.country = self.traits.country.or(country);
     }
 
-    /// Its access token, if that was not looked into before.
-    pub fn by(&mut self, token: Option<TokenId>) {
-        self.traits.token = self.traits.token.or(token);
+    /// Its access token, as far as what Meta says of that can be held: [`Breakers::token_refused`].
+    pub const fn by(&mut self, token: Option<TokenId>) {
+        self.traits.token = token;
     }
 
     /// Meta answered another error, which is about this message and nothing else, unless a rule says so. The answer must not be
@@ -174,9 +174,6 @@ impl Permit {
             (None, Scope::Phone(_)) => About::Send { generation: self.generation, key: None },
             (None, _) => About::Unknown { key: None, dated: self.admitted_at },
         };
-        if let Scope::Token(token) = scope {
-            breakers.0.refused_tokens.insert(token, self.phone);
-        }
         let at = breakers.now();
         let reason = Reason { code, source: Source::Response, text, at, fbtrace_id };
         let event = Event::Lock { about, reason, extent: rule.extent(at), only_trial: false };

@@ -3,14 +3,11 @@
 use std::time::Duration;
 
 use super::Breakers;
-use crate::breaker::{Event, Extent, Hold, Scope};
+use crate::breaker::{Extent, Hold, Scope};
 use crate::graph::class::Class;
 use crate::graph::country::Country;
 use crate::graph::ids::{PhoneNumberId, TokenId};
 use crate::time::Timestamp;
-
-/// The most refused tokens that are held: apps can make them up. Beyond, a refused token is sent on, as without the rule.
-const MOST_TOKENS: usize = 10_000;
 
 /// An error code that opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,27 +96,7 @@ impl Breakers {
             Reach::Phone => Some(phone.into()),
             Reach::Waba => self.0.phones.get(phone).waba.map(Scope::from),
             Reach::PhoneCountry => traits.country.map(|country| Scope::PhoneCountry(phone, country)),
-            Reach::Token => {
-                let known = &self.0.refused_tokens;
-                let is_room = |token: &TokenId| known.len() < MOST_TOKENS || known.contains_key(token);
-                traits.token.filter(is_room).map(Scope::Token)
-            }
-        }
-    }
-
-    /// The node that a held token was refused on.
-    pub(super) fn refused_on(&self, token: TokenId) -> Option<PhoneNumberId> {
-        self.0.refused_tokens.get(&token).map(|node| *node)
-    }
-
-    /// Meta let another access token pass on this node: those that were refused there are of no use any more.
-    pub fn token_passed(&self, node: PhoneNumberId, token: TokenId) {
-        let replaced =
-            self.0.refused_tokens.iter().filter(|entry| *entry.value() == node && *entry.key() != token);
-        let replaced: Vec<_> = replaced.map(|entry| *entry.key()).collect();
-        for token in replaced {
-            let text = "Meta lets another access token pass".to_owned();
-            drop(self.apply_if_known(Scope::Token(token), Event::Replaced { text }));
+            Reach::Token => traits.token.map(Scope::Token),
         }
     }
 }

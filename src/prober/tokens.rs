@@ -15,6 +15,7 @@ use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credential::{Credential, Shown};
+use crate::breakers::MOST_REFUSED_TOKENS;
 use crate::graph::ids::{PhoneNumberId, TokenId, WabaId};
 
 /// The version that a probe asks for, where the phone's app has not shown which one it uses.
@@ -22,8 +23,6 @@ pub const DEFAULT_VERSION: &str = "v23.0";
 
 /// The most phones whose token is remembered; beyond, the least used are forgotten.
 const MAX_PHONES: usize = 100_000;
-/// The most refused tokens that are kept to ask again with.
-const MAX_REFUSED: usize = 1_000;
 /// The most tokens that are looked through for an equal one. Beyond, some may be kept twice.
 const MAX_TOKENS: usize = 10_000;
 
@@ -82,7 +81,7 @@ impl Tokens {
             borrowed: Cache::new(MAX_PHONES),
             known: Cache::new(MAX_TOKENS),
             hasher: RandomState::new(),
-            refused: Cache::new(MAX_REFUSED),
+            refused: Cache::new(MOST_REFUSED_TOKENS),
         }
     }
 
@@ -126,19 +125,13 @@ impl Tokens {
         Some(TokenId(self.hasher.hash_one(Shown::in_request(uri, authorization)?.token())))
     }
 
-    /// Meta refused the token of a request on this node (190). Keeps it to ask again with, if it may be borrowed, and names it.
-    pub fn refuse(
-        &self,
-        node: PhoneNumberId,
-        uri: &Uri,
-        authorization: Option<&HeaderValue>,
-    ) -> Option<TokenId> {
-        let shown = Shown::in_request(uri, authorization)?;
-        let id = TokenId(self.hasher.hash_one(shown.token()));
-        if self.settings.load().borrow {
+    /// Meta refused the token of a request on this node (190), which has this name. Keeps it to ask again with, if it may be borrowed.
+    pub fn refuse(&self, node: PhoneNumberId, uri: &Uri, authorization: Option<&HeaderValue>, id: TokenId) {
+        if self.settings.load().borrow
+            && let Some(shown) = Shown::in_request(uri, authorization)
+        {
             self.refused.insert(id, (node, Arc::new(shown.keep())));
         }
-        Some(id)
     }
 
     /// A refused token, with the node to ask about.

@@ -81,6 +81,11 @@ impl Phones {
         self.accounts.get(&waba).is_some_and(|account| account.heard)
     }
 
+    /// Whether a phone is known to be this account's.
+    pub fn knows(&self, waba: WabaId) -> bool {
+        self.accounts.get(&waba).is_some_and(|account| !account.phones.is_empty())
+    }
+
     /// The phones that are known to be an account's, in the order of their ids.
     pub fn of(&self, waba: WabaId) -> Vec<PhoneNumberId> {
         self.accounts.get(&waba).map(|account| account.phones.iter().copied().collect()).unwrap_or_default()

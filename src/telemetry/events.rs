@@ -109,6 +109,27 @@ impl Event for AccountNewsEvent<'_> {
     }
 }
 
+/// What Meta said of an account was not acted on: no phone of it is known, and there are too many such accounts.
+#[derive(Clone, Copy, Debug)]
+pub struct UnheldAccountEvent {
+    /// Which account.
+    pub waba: WabaId,
+    /// Whether this was not so for the account before it.
+    pub is_first: bool,
+}
+
+impl Event for UnheldAccountEvent {
+    fn record(self, metrics: &Metrics) {
+        if self.is_first {
+            tracing::error!(
+                waba = %self.waba,
+                "too many accounts are held of which no number is known: events of more of them are not acted on (said once)"
+            );
+        }
+        metrics.unheld_account_events.inc();
+    }
+}
+
 /// A breaker has moved, or an operator's order on it has begun or ended. One line each, with the evidence.
 #[derive(Clone, Copy, Debug)]
 pub struct TransitionEvent<'a> {

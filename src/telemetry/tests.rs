@@ -32,6 +32,7 @@ const CATALOGUE: &[(&str, &str)] = &[
     ("sendfuse_store_up", "gauge"),
     ("sendfuse_transitions_total", "counter"),
     ("sendfuse_trials_total", "counter"),
+    ("sendfuse_unheld_account_events_total", "counter"),
     ("sendfuse_unread_batches_total", "counter"),
     ("sendfuse_webhooks_total", "counter"),
     #[cfg(target_os = "linux")]
@@ -197,6 +198,10 @@ fn each_event_counts_where_it_should_and_nowhere_else() {
             AccountNewsEvent { waba, label: AccountLabel::Warning, text: "SCHEDULE_FOR_DISABLE" }
         ),
         ["sendfuse_account_events_total{event=\"warning\"} 1"]
+    );
+    assert_eq!(
+        changes(telemetry, UnheldAccountEvent { waba, is_first: true }),
+        ["sendfuse_unheld_account_events_total 1"]
     );
     assert_eq!(
         changes(telemetry, WebhookEvent { result: WebhookResult::Forged }),

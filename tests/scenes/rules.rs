@@ -256,6 +256,31 @@ async fn a_token_that_comes_back_is_probed_and_tried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_with_many_dead_tokens_takes_the_room_of_no_other() {
+    let scene = ruled(&[DEAD_TOKEN]);
+    let made_up = |n| format!("EAAGmadeup{n}");
+    for n in 0..20 {
+        scene.meta.revoke_token(&made_up(n));
+        assert_eq!(scene.call(with_token(PHONE, &made_up(n))).await.code(), 190);
+    }
+    assert_eq!(held(&scene).len(), 8);
+    assert!(scene.call(with_token(PHONE, &made_up(7))).await.is_rejection());
+    let sent_on = scene.call(with_token(PHONE, &made_up(8))).await;
+    assert!(!sent_on.is_rejection() && sent_on.code() == 190, "Meta says it itself");
+    scene.meta.revoke_token(TOKEN);
+    scene.send(OTHER).await;
+    assert!(scene.send(OTHER).await.is_rejection());
+
+    // Those that are held no more give their places back.
+    assert_eq!(scene.call(with_token(PHONE, "EAAGfresh")).await.status, 200);
+    assert_eq!(held(&scene).len(), 1, "the other number's");
+    for n in 10..12 {
+        scene.call(with_token(PHONE, &made_up(n))).await;
+        assert!(scene.call(with_token(PHONE, &made_up(n))).await.is_rejection(), "{n}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_accounts_rule_holds_all_its_phones() {
     let rule =
         Rule { code: 131_042, scope: RuleScope::Waba, extent: RuleExtent::All, clears: Clears::Both(HOUR) };

@@ -278,8 +278,10 @@ impl Credentials {
         parts.tokens.id_of(&self.uri, self.authorization.as_ref())
     }
 
-    /// Meta refused its token. The name of it.
+    /// Meta refused its token. The name of it, if there is room to hold it: then it is also kept to ask again with.
     pub(super) fn refused(&self, parts: &Parts) -> Option<TokenId> {
-        parts.tokens.refuse(self.node, &self.uri, self.authorization.as_ref())
+        let token = self.token(parts).filter(|token| parts.breakers.token_refused(self.node, *token))?;
+        parts.tokens.refuse(self.node, &self.uri, self.authorization.as_ref(), token);
+        Some(token)
     }
 }
